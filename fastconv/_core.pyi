@@ -1,0 +1,161 @@
+# The compiled module; functional, grad and runtime are its documented faces.
+from typing import Any, Literal, SupportsIndex, overload
+
+from fastconv._typing import Array, ArrayLike, Indices, Padding, Shape, Size
+
+# ---- convolution
+
+def conv_forward(
+    nd: int,
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None,
+    stride: Size,
+    padding: Padding,
+    dilation: Size,
+    groups: SupportsIndex,
+    activation: str | None,
+    residual: ArrayLike | None,
+    out: Array | None,
+) -> Array: ...
+def conv_transpose_forward(
+    nd: int,
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None,
+    stride: Size,
+    padding: Padding,
+    output_padding: Size,
+    groups: SupportsIndex,
+    dilation: Size,
+    activation: str | None,
+    residual: ArrayLike | None,
+    out: Array | None,
+) -> Array: ...
+def conv_backward_input(
+    nd: int,
+    input_size: Shape,
+    weight: ArrayLike,
+    grad_output: ArrayLike,
+    stride: Size,
+    padding: Padding,
+    dilation: Size,
+    groups: SupportsIndex,
+    out: Array | None,
+) -> Array: ...
+def conv_backward_weight(
+    nd: int,
+    input: ArrayLike,
+    weight_size: Shape,
+    grad_output: ArrayLike,
+    stride: Size,
+    padding: Padding,
+    dilation: Size,
+    groups: SupportsIndex,
+    out: Array | None,
+) -> Array: ...
+def conv_backward_bias(nd: int, grad_output: ArrayLike, out: Array | None) -> Array: ...
+
+# ---- dense
+
+def linear_forward(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None,
+    activation: str | None,
+    residual: ArrayLike | None,
+    out: Array | None,
+) -> Array: ...
+def linear_backward_input(
+    grad_output: ArrayLike, weight: ArrayLike, out: Array | None
+) -> Array: ...
+def linear_backward_weight(
+    grad_output: ArrayLike, input: ArrayLike, out: Array | None
+) -> Array: ...
+
+# ---- windows
+
+@overload
+def max_pool_forward(
+    nd: int,
+    input: ArrayLike,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Padding,
+    dilation: Size,
+    ceil_mode: bool,
+    return_indices: Literal[False],
+    out: Array | None,
+) -> Array: ...
+@overload
+def max_pool_forward(
+    nd: int,
+    input: ArrayLike,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Padding,
+    dilation: Size,
+    ceil_mode: bool,
+    return_indices: bool,
+    out: Array | None,
+) -> Array | tuple[Array, Indices]: ...
+def max_pool_backward(
+    nd: int, grad_output: ArrayLike, indices: ArrayLike, input_size: Shape, out: Array | None
+) -> Array: ...
+def max_unpool(
+    nd: int, input: ArrayLike, indices: ArrayLike, output_size: Shape, out: Array | None
+) -> Array: ...
+def im2col(
+    nd: int,
+    input: ArrayLike,
+    kernel_size: Size,
+    dilation: Size,
+    padding: Padding,
+    stride: Size,
+    out: Array | None,
+) -> Array: ...
+def col2im(
+    nd: int,
+    input: ArrayLike,
+    output_size: Size,
+    kernel_size: Size,
+    dilation: Size,
+    padding: Padding,
+    stride: Size,
+    out: Array | None,
+) -> Array: ...
+
+# ---- elementwise, softmax, loss
+
+def relu(input: ArrayLike, out: Array | None) -> Array: ...
+def relu_backward(grad_output: ArrayLike, output: ArrayLike, out: Array | None) -> Array: ...
+def softmax(input: ArrayLike, dim: SupportsIndex, log: bool, out: Array | None) -> Array: ...
+def softmax_backward(
+    grad_output: ArrayLike, output: ArrayLike, dim: SupportsIndex, log: bool, out: Array | None
+) -> Array: ...
+def cross_entropy(
+    input: ArrayLike, target: ArrayLike, ignore_index: SupportsIndex, label_smoothing: float
+) -> Array: ...
+def cross_entropy_backward(
+    grad_loss: ArrayLike,
+    input: ArrayLike,
+    target: ArrayLike,
+    ignore_index: SupportsIndex,
+    label_smoothing: float,
+    out: Array | None,
+) -> Array: ...
+
+# ---- the library
+
+def sizes(value: Any, count: int, name: str, one: bool = True) -> tuple[int, ...]: ...
+def version() -> str: ...
+def build_info() -> str: ...
+def get_num_threads() -> int: ...
+def set_num_threads(num_threads: SupportsIndex) -> None: ...
+def limit_threads(num_threads: SupportsIndex | None) -> int | None: ...
+def available_isas() -> tuple[str, ...]: ...
+def isa() -> str: ...
+def set_isa(name: str | None) -> None: ...
+def trim() -> int: ...
+def pool_stats() -> tuple[int, int]: ...
+def measure(micro_kernel: bool, double_precision: bool, seconds: float) -> float: ...

@@ -1,0 +1,625 @@
+# cython: language_level=3, freethreading_compatible=True
+# cython: binding=False, boundscheck=False, wraparound=False, cdivision=True
+"""The first client of fastconv.h: arrays and Python arguments in, one C call, arrays out.
+
+Nothing is computed here, and nothing is validated that the C library validates: this file
+turns buffers into `fastconv_tensor`, Python arguments into parameter structs and status
+codes into exceptions. The GIL is released around every call that does work.
+"""
+import sys
+
+import numpy as np
+
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
+    PyObject_CheckBuffer, PyObject_GetBuffer,
+)
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uintptr_t
+from libc.stdlib cimport llabs
+from libc.string cimport memset
+
+from fastconv._arguments cimport *
+from fastconv._capi cimport *
+
+cdef extern from *:
+    """
+    /* Threads for the calls of this thread, inside `runtime.threads`; 0 is the default. */
+    static _Thread_local int32_t fastconv_threads_here = 0;
+    """
+    int32_t threads_here "fastconv_threads_here"
+
+cdef enum:
+    MAX_OPERANDS = 5
+    MAX_ISAS = 16
+
+cdef char NATIVE_ORDER = b"<" if sys.byteorder == "little" else b">"
+cdef tuple DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
+cdef object new_array = np.ndarray
+
+
+cdef int check(fastconv_status status) except -1 nogil:
+    """Raise the exception that `status` stands for, with the library's own sentence."""
+    if status != FASTCONV_OK:
+        with gil:
+            message = fastconv_last_error().decode("utf-8", "replace")
+            if status == FASTCONV_INVALID_ARGUMENT:
+                raise ValueError(message)
+            if status == FASTCONV_INVALID_TYPE:
+                raise TypeError(message)
+            if status == FASTCONV_OUT_OF_MEMORY:
+                raise MemoryError(message)
+            raise RuntimeError(message)
+    return 0
+
+
+# ---- arrays ---------------------------------------------------------------------------
+
+@cython.final
+cdef class _Memory:
+    """A block of the library's pool, as an exporter of writable bytes."""
+
+    cdef void *data
+    cdef Py_ssize_t size
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.data, self.size, 0, flags)
+
+    def __dealloc__(self):
+        fastconv_free(self.data)
+
+
+cdef object as_array(object value, str name, bint writable):
+    """View an object without the buffer protocol as an array; sequences are converted."""
+    dlpack = hasattr(value, "__dlpack__")
+    if writable and not dlpack:
+        raise TypeError(f"{name}: expected a writable array, got {type(value).__name__}")
+    try:
+        if dlpack and (writable or not hasattr(value, "__array__")):
+            array = np.from_dlpack(value)
+        else:
+            array = np.asarray(value)
+    except Exception as error:
+        raise TypeError(
+            f"{name}: cannot view {type(value).__name__} as a NumPy array: {error}") from error
+    if array.dtype.hasobject:
+        raise TypeError(f"{name}: expected an array, got {type(value).__name__}")
+    return array
+
+
+cdef object unsupported(object array, str name, bint writable=False):
+    """The exception for a buffer that is read-only or whose dtype is none of ours."""
+    try:
+        if writable and memoryview(array).readonly:
+            return ValueError(f"{name}: the array is read-only")
+    except ValueError:
+        pass  # a dtype that buffers do not have
+    expected = "int64" if name in ("indices", "target") else "float32 or float64"
+    return TypeError(f"{name}: dtype {np.asarray(array).dtype} is not supported; "
+                     f"expected {expected} in native byte order")
+
+
+cdef int dtype_code(const Py_buffer *view) noexcept:
+    """The `fastconv_dtype` of a buffer; -1 for any other dtype or a foreign byte order."""
+    cdef const char *code = view.format
+    if code == NULL:
+        return -1
+    if code[0] == b"@" or code[0] == b"=" or code[0] == NATIVE_ORDER:
+        code += 1
+    if code[0] == 0 or code[1] != 0:
+        return -1
+    if code[0] == b"f" and view.itemsize == 4:
+        return FASTCONV_FLOAT32
+    if code[0] == b"d" and view.itemsize == 8:
+        return FASTCONV_FLOAT64
+    return FASTCONV_INT64 if code[0] in (b"l", b"q") and view.itemsize == 8 else -1
+
+
+cdef int64_t step(const fastconv_tensor *x, int axis) noexcept:
+    """How far apart neighbours along an axis are; those without neighbours are farthest."""
+    cdef bint neighbours = x.shape[axis] > 1 and x.strides[axis] != 0
+    return llabs(x.strides[axis]) if neighbours else INT64_MAX
+
+
+cdef bint memory_order(int *axes, int ndim, const fastconv_tensor *like, bint exactly) noexcept:
+    """The axes of a new array from fastest to slowest; whether they are any but planar.
+
+    Channels-last if `like` is, or the very order of `like` for elementwise functions.
+    """
+    cdef bint permuted = False
+    cdef int axis, i, j
+    for i in range(ndim):
+        axes[i] = ndim - 1 - i
+    if like == NULL or like.ndim != ndim:
+        return False
+    for i in range(1, ndim):  # insertion sort
+        axis, j = axes[i], i
+        while j > 0 and step(like, axis) < step(like, axes[j - 1]):
+            axes[j] = axes[j - 1]
+            j -= 1
+        axes[j] = axis
+        permuted |= j != i
+    if permuted and not exactly:
+        permuted = axes[0] == 1 and axes[1] > 1 and step(like, axes[1]) < INT64_MAX
+        for i in range(ndim):
+            axes[i] = ndim - i if permuted else ndim - 1 - i
+        if permuted:
+            axes[0], axes[ndim - 1] = 1, 0
+    return permuted
+
+
+cdef tuple as_tuple(const int64_t *values, int count):
+    cdef int i
+    return tuple([values[i] for i in range(count)])
+
+
+@cython.final
+cdef class _Call:
+    """The arrays of one call to the library; their buffers are released with it."""
+
+    cdef fastconv_exec context
+    cdef object result  # of the last `output`
+    cdef bint unbatched  # the first operand came without a batch dimension
+    cdef int count
+    cdef fastconv_tensor tensors[MAX_OPERANDS]
+    cdef Py_buffer views[MAX_OPERANDS]
+
+    def __cinit__(self):
+        self.context.struct_size = sizeof(fastconv_exec)
+        self.context.num_threads = threads_here
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.count):
+            PyBuffer_Release(&self.views[i])
+
+    cdef fastconv_tensor *take(self, object array, str name, int ndim=-1,
+                               bint writable=False) except NULL:
+        """The memory of an argument, which gets a batch of 1 if it is one short of `ndim`.
+
+        Inputs whose strides are no whole items, or whose items are not aligned, are copied.
+        """
+        cdef Py_buffer *view = &self.views[self.count]
+        cdef fastconv_tensor *tensor = &self.tensors[self.count]
+        cdef bint short, whole
+        cdef int i
+        if not PyObject_CheckBuffer(array):
+            array = as_array(array, name, writable)
+        try:
+            PyObject_GetBuffer(
+                array, view, PyBUF_FORMAT | PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0))
+        except (BufferError, ValueError):
+            raise unsupported(array, name, writable) from None
+        self.count += 1
+        tensor.dtype = dtype_code(view)
+        if tensor.dtype < 0:
+            raise unsupported(array, name)
+        if view.ndim > FASTCONV_MAX_NDIM:
+            raise ValueError(f"{name}: expected at most {FASTCONV_MAX_NDIM} dimensions, "
+                             f"got shape {np.shape(array)}")
+        short = view.ndim == ndim - 1
+        whole = <uintptr_t>view.buf % <uintptr_t>view.itemsize == 0
+        tensor.struct_size = sizeof(fastconv_tensor)
+        tensor.data = view.buf
+        tensor.ndim = view.ndim + short
+        tensor.shape[0] = tensor.strides[0] = 1
+        for i in range(view.ndim):
+            tensor.shape[i + short] = view.shape[i]
+            tensor.strides[i + short] = view.strides[i] / view.itemsize
+            whole &= view.strides[i] % view.itemsize == 0
+        if whole:
+            self.unbatched |= short and self.count == 1
+            return tensor
+        if writable:
+            raise ValueError(f"{name}: the array is not aligned to its {view.itemsize}-byte items")
+        self.count -= 1
+        PyBuffer_Release(view)
+        return self.take(np.array(array, order="K"), name, ndim)
+
+    cdef fastconv_tensor *output(self, object out, int dtype, int ndim, const int64_t *shape,
+                                 const fastconv_tensor *like=NULL,
+                                 bint elementwise=False) except NULL:
+        """The memory of `out` or of a new array, which is left in `result`.
+
+        A new array has the memory layout of `like` and, if that came without, no batch
+        dimension; without `like` it is contiguous.
+        """
+        cdef fastconv_tensor *tensor = &self.tensors[self.count]
+        cdef int64_t itemsize = 4 if dtype == FASTCONV_FLOAT32 else 8
+        cdef int64_t items = 1
+        cdef int64_t strides[FASTCONV_MAX_NDIM]
+        cdef int axes[FASTCONV_MAX_NDIM]
+        cdef int first = like != NULL and self.unbatched
+        cdef bint permuted
+        cdef int axis, i
+        cdef _Memory memory
+        self.result = out
+        if out is not None:
+            return self.take(out, "out", ndim if first else -1, True)
+        permuted = memory_order(axes, ndim, like, elementwise)
+        for i in range(ndim):
+            axis = axes[i]
+            tensor.shape[axis] = shape[axis]
+            tensor.strides[axis] = items
+            strides[axis] = items * itemsize
+            if shape[axis] < 0 or items > INT64_MAX / itemsize / max(shape[axis], 1):
+                raise ValueError(f"shape {as_tuple(shape, ndim)} is negative or too large")
+            items *= shape[axis]
+        memory = _Memory.__new__(_Memory)
+        memory.size = items * itemsize
+        check(fastconv_alloc(&memory.data, memory.size))
+        self.count += 1  # its view stays empty
+        tensor.struct_size = sizeof(fastconv_tensor)
+        tensor.data = memory.data
+        tensor.dtype = dtype
+        tensor.ndim = ndim
+        extents = as_tuple(shape + first, ndim - first)
+        if permuted:
+            self.result = new_array(extents, DTYPES[dtype], memory, 0,
+                                    as_tuple(strides + first, ndim - first))
+        else:
+            self.result = new_array(extents, DTYPES[dtype], memory)
+        return tensor
+
+
+# ---- operations ------------------------------------------------------------------------
+
+cdef int epilogue(fastconv_epilogue *result, _Call call, int ndim, object bias,
+                  object activation, object residual) except -1:
+    memset(result, 0, sizeof(fastconv_epilogue))
+    result.struct_size = sizeof(fastconv_epilogue)
+    if bias is not None:
+        result.bias = call.take(bias, "bias")
+    if residual is not None:
+        result.residual = call.take(residual, "residual", ndim)
+    if activation is not None:
+        if activation != "relu":
+            raise ValueError(f"activation: expected None or 'relu', got {activation!r}")
+        result.activation = FASTCONV_RELU
+    return 0
+
+
+def sizes(value, int count, str name, bint one=True):
+    """At most 5 integers of an argument, for the little arithmetic that is done in Python."""
+    cdef int64_t result[5]
+    integers(result, count, value, name, one)
+    return as_tuple(result, count)
+
+
+# ---- convolution ----------------------------------------------------------------------
+
+def conv_forward(int nd, input, weight, bias, stride, padding, dilation, groups, activation,
+                 residual, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_conv_params params
+    cdef fastconv_epilogue end
+    cdef int64_t shape[5]
+    conv_params(&params, nd, stride, padding, dilation, groups)
+    cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
+    cdef fastconv_tensor *w = call.take(weight, "weight")
+    epilogue(&end, call, nd + 2, bias, activation, residual)
+    check(fastconv_conv_output_shape(shape, x, w, &params))
+    cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, shape, x)
+    with nogil:
+        check(fastconv_conv_forward(y, x, w, &end, &params, &call.context))
+    return call.result
+
+
+def conv_transpose_forward(int nd, input, weight, bias, stride, padding, output_padding, groups,
+                           dilation, activation, residual, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_conv_params params
+    cdef fastconv_epilogue end
+    cdef int64_t shape[5]
+    cdef int64_t extra[3]
+    conv_params(&params, nd, stride, padding, dilation, groups)
+    integers(extra, nd, output_padding, "output_padding")
+    cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
+    cdef fastconv_tensor *w = call.take(weight, "weight")
+    epilogue(&end, call, nd + 2, bias, activation, residual)
+    check(fastconv_conv_transpose_output_shape(shape, x, w, &params, extra))
+    cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, shape, x)
+    with nogil:
+        check(fastconv_conv_transpose_forward(y, x, w, &end, &params, &call.context))
+    return call.result
+
+
+def conv_backward_input(int nd, input_size, weight, grad_output, stride, padding, dilation,
+                        groups, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_conv_params params
+    cdef int64_t shape[5]
+    conv_params(&params, nd, stride, padding, dilation, groups)
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output", nd + 2)
+    cdef fastconv_tensor *w = call.take(weight, "weight")
+    shape[0] = 1
+    integers(shape + call.unbatched, nd + 2 - call.unbatched, input_size, "input_size", False)
+    cdef fastconv_tensor *dx = call.output(out, dy.dtype, nd + 2, shape, dy)
+    with nogil:
+        check(fastconv_conv_backward_input(dx, dy, w, &params, &call.context))
+    return call.result
+
+
+def conv_backward_weight(int nd, input, weight_size, grad_output, stride, padding, dilation,
+                         groups, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_conv_params params
+    cdef int64_t shape[5]
+    conv_params(&params, nd, stride, padding, dilation, groups)
+    cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output", nd + 2)
+    integers(shape, nd + 2, weight_size, "weight_size", False)
+    cdef fastconv_tensor *dw = call.output(out, dy.dtype, nd + 2, shape)
+    with nogil:
+        check(fastconv_conv_backward_weight(dw, dy, x, &params, &call.context))
+    return call.result
+
+
+def conv_backward_bias(int nd, grad_output, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output", nd + 2)
+    if dy.ndim != nd + 2:
+        raise ValueError(f"grad_output: expected {nd + 2} dimensions, got shape "
+                         f"{as_tuple(dy.shape, dy.ndim)}")
+    cdef fastconv_tensor *db = call.output(out, dy.dtype, 1, dy.shape + 1)
+    with nogil:
+        check(fastconv_conv_backward_bias(db, dy, &call.context))
+    return call.result
+
+
+# ---- dense ----------------------------------------------------------------------------
+
+def linear_forward(input, weight, bias, activation, residual, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_epilogue end
+    cdef fastconv_tensor *x = call.take(input, "input", 2)
+    cdef fastconv_tensor *w = call.take(weight, "weight")
+    epilogue(&end, call, 2, bias, activation, residual)
+    cdef int64_t *shape = [x.shape[0], w.shape[0]]
+    cdef fastconv_tensor *y = call.output(out, x.dtype, 2, shape, x)
+    with nogil:
+        check(fastconv_linear_forward(y, x, w, &end, &call.context))
+    return call.result
+
+
+def linear_backward_input(grad_output, weight, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output", 2)
+    cdef fastconv_tensor *w = call.take(weight, "weight")
+    cdef int64_t *shape = [dy.shape[0], w.shape[1]]
+    cdef fastconv_tensor *dx = call.output(out, dy.dtype, 2, shape, dy)
+    with nogil:
+        check(fastconv_linear_backward_input(dx, dy, w, &call.context))
+    return call.result
+
+
+def linear_backward_weight(grad_output, input, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output", 2)
+    cdef fastconv_tensor *x = call.take(input, "input", 2)
+    cdef int64_t *shape = [dy.shape[1], x.shape[1]]
+    cdef fastconv_tensor *dw = call.output(out, dy.dtype, 2, shape)
+    with nogil:
+        check(fastconv_linear_backward_weight(dw, dy, x, &call.context))
+    return call.result
+
+
+# ---- windows --------------------------------------------------------------------------
+
+def max_pool_forward(int nd, input, kernel_size, stride, padding, dilation, bint ceil_mode,
+                     bint return_indices, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_window_params params
+    cdef int64_t shape[5]
+    cdef fastconv_tensor *indices = NULL
+    window_params(&params, nd, kernel_size, stride, padding, dilation, ceil_mode)
+    cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
+    check(fastconv_pool_output_shape(shape, x, &params))
+    cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, shape, x)
+    result = call.result
+    if return_indices:
+        indices = call.output(None, FASTCONV_INT64, x.ndim, shape, x)
+        result = (result, call.result)
+    with nogil:
+        check(fastconv_max_pool_forward(y, indices, x, &params, &call.context))
+    return result
+
+
+def max_pool_backward(int nd, grad_output, indices, input_size, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef int64_t shape[5]
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output", nd + 2)
+    cdef fastconv_tensor *at = call.take(indices, "indices", nd + 2)
+    shape[0] = 1
+    integers(shape + call.unbatched, nd + 2 - call.unbatched, input_size, "input_size", False)
+    cdef fastconv_tensor *dx = call.output(out, dy.dtype, nd + 2, shape, dy)
+    with nogil:
+        check(fastconv_max_pool_backward(dx, dy, at, &call.context))
+    return call.result
+
+
+def max_unpool(int nd, input, indices, output_size, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef int64_t shape[5]
+    cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
+    cdef fastconv_tensor *at = call.take(indices, "indices", nd + 2)
+    shape[0], shape[1] = x.shape[0], x.shape[1]
+    integers(shape + 2, nd, output_size, "output_size", False)
+    cdef fastconv_tensor *y = call.output(out, x.dtype, nd + 2, shape, x)
+    with nogil:
+        check(fastconv_max_unpool(y, x, at, &call.context))
+    return call.result
+
+
+def im2col(int nd, input, kernel_size, dilation, padding, stride, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_window_params params
+    cdef int64_t shape[5]
+    window_params(&params, nd, kernel_size, stride, padding, dilation)
+    cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
+    check(fastconv_im2col_output_shape(shape, x, &params))
+    cdef fastconv_tensor *cols = call.output(out, x.dtype, 3, shape, x)
+    with nogil:
+        check(fastconv_im2col(cols, x, &params, &call.context))
+    return call.result
+
+
+def col2im(int nd, input, output_size, kernel_size, dilation, padding, stride, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_window_params params
+    cdef int64_t shape[5]
+    cdef int i
+    window_params(&params, nd, kernel_size, stride, padding, dilation)
+    cdef fastconv_tensor *cols = call.take(input, "input", 3)
+    shape[0], shape[1] = cols.shape[0], cols.shape[1]
+    for i in range(nd):
+        shape[1] //= max(params.kernel_size[i], 1)
+    integers(shape + 2, nd, output_size, "output_size")
+    cdef fastconv_tensor *y = call.output(out, cols.dtype, nd + 2, shape, cols)
+    with nogil:
+        check(fastconv_col2im(y, cols, &params, &call.context))
+    return call.result
+
+
+# ---- elementwise, softmax, loss -------------------------------------------------------
+
+def relu(input, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_tensor *x = call.take(input, "input")
+    cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, x.shape, x, True)
+    with nogil:
+        check(fastconv_relu(y, x, &call.context))
+    return call.result
+
+
+def relu_backward(grad_output, output, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output")
+    cdef fastconv_tensor *y = call.take(output, "output")
+    cdef fastconv_tensor *dx = call.output(out, dy.dtype, dy.ndim, dy.shape, dy, True)
+    with nogil:
+        check(fastconv_relu_backward(dx, dy, y, &call.context))
+    return call.result
+
+
+def softmax(input, dim, bint log, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_tensor *x = call.take(input, "input")
+    cdef int axis = as_int(dim, "dim")
+    cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, x.shape, x, True)
+    with nogil:
+        check(fastconv_softmax(y, x, axis, log, &call.context))
+    return call.result
+
+
+def softmax_backward(grad_output, output, dim, bint log, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output")
+    cdef fastconv_tensor *y = call.take(output, "output")
+    cdef int axis = as_int(dim, "dim")
+    cdef fastconv_tensor *dx = call.output(out, dy.dtype, dy.ndim, dy.shape, dy, True)
+    with nogil:
+        check(fastconv_softmax_backward(dx, dy, y, axis, log, &call.context))
+    return call.result
+
+
+def cross_entropy(input, target, ignore_index, label_smoothing):
+    """The loss of every sample."""
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_cross_entropy_params params
+    cdef fastconv_tensor *x = call.take(input, "input", 2)
+    cdef fastconv_tensor *t = call.take(target, "target", 1 if call.unbatched else -1)
+    params.struct_size = sizeof(params)
+    params.label_smoothing = number(label_smoothing, "label_smoothing")
+    integers(&params.ignore_index, 0, ignore_index, "ignore_index")
+    cdef fastconv_tensor *loss = call.output(None, x.dtype, t.ndim, t.shape, t)
+    with nogil:
+        check(fastconv_cross_entropy(loss, x, t, &params, &call.context))
+    return call.result
+
+
+def cross_entropy_backward(grad_loss, input, target, ignore_index, label_smoothing, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_cross_entropy_params params
+    cdef fastconv_tensor *x = call.take(input, "input", 2)
+    cdef fastconv_tensor *t = call.take(target, "target", 1 if call.unbatched else -1)
+    cdef fastconv_tensor *dl = call.take(grad_loss, "grad_output", t.ndim)
+    params.struct_size = sizeof(params)
+    params.label_smoothing = number(label_smoothing, "label_smoothing")
+    integers(&params.ignore_index, 0, ignore_index, "ignore_index")
+    cdef fastconv_tensor *dx = call.output(out, x.dtype, x.ndim, x.shape, x, True)
+    with nogil:
+        check(fastconv_cross_entropy_backward(dx, dl, x, t, &params, &call.context))
+    return call.result
+
+
+# ---- the library ----------------------------------------------------------------------
+
+def version():
+    return fastconv_version().decode()
+
+
+def build_info():
+    return fastconv_build_info().decode("utf-8", "replace")
+
+
+def get_num_threads():
+    return threads_here or fastconv_get_num_threads()
+
+
+def set_num_threads(num_threads):
+    check(fastconv_set_num_threads(as_int(num_threads, "num_threads")))
+
+
+def limit_threads(num_threads):
+    """Limit the calls of this thread, or not if None; return the limit before."""
+    global threads_here
+    cdef int limit = 0 if num_threads is None else as_int(num_threads, "num_threads")
+    if limit < 1 and num_threads is not None:
+        raise ValueError(f"num_threads: expected a positive integer, got {num_threads}")
+    before = threads_here or None
+    threads_here = limit
+    return before
+
+
+def available_isas():
+    cdef const char *names[MAX_ISAS]
+    cdef int count = min(fastconv_available_isas(names, MAX_ISAS), MAX_ISAS)
+    return tuple([names[i].decode() for i in range(count)])
+
+
+def isa():
+    cdef const char *name = fastconv_isa()
+    if name == NULL:
+        check(FASTCONV_UNAVAILABLE)
+    return name.decode()
+
+
+def set_isa(name):
+    if name is None:
+        check(fastconv_set_isa(NULL))
+    elif isinstance(name, str):
+        check(fastconv_set_isa(name.encode()))
+    else:
+        raise TypeError(f"name: expected a str or None, got {name!r}")
+
+
+def trim():
+    return fastconv_trim()
+
+
+def pool_stats():
+    cdef size_t in_use, cached
+    fastconv_pool_stats(&in_use, &cached)
+    return in_use, cached
+
+
+def measure(bint micro_kernel, bint double_precision, seconds):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_probe probe = FASTCONV_PROBE_MICRO_KERNEL if micro_kernel else FASTCONV_PROBE_FMA
+    cdef fastconv_dtype dtype = FASTCONV_FLOAT64 if double_precision else FASTCONV_FLOAT32
+    cdef double duration = number(seconds, "seconds")
+    cdef double flops = 0
+    with nogil:
+        check(fastconv_measure(&flops, probe, dtype, duration, &call.context))
+    return flops

@@ -1,0 +1,25 @@
+"""The names that annotations of functional and grad share; imported by type checkers only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, SupportsIndex, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+#: Whatever NumPy can view: buffer protocol, ``__array__``, ``__dlpack__`` on the CPU.
+ArrayLike: TypeAlias = npt.ArrayLike
+#: float32 or float64.
+Array: TypeAlias = npt.NDArray[np.floating[Any]]
+#: Flat positions in a plane.
+Indices: TypeAlias = npt.NDArray[np.int64]
+#: One integer for all spatial dimensions, or one each.
+Size: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
+#: A whole shape.
+Shape: TypeAlias = Sequence[SupportsIndex]
+Padding: TypeAlias = (
+    Size | Sequence[tuple[SupportsIndex, SupportsIndex]] | Literal["valid", "same"] | str
+)
+Activation: TypeAlias = Literal["relu"] | None
+Reduction: TypeAlias = Literal["mean", "sum", "none"]

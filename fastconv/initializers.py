@@ -1,0 +1,350 @@
+"""First values of parameters, under Keras' names.
+
+An initializer is called with a shape in Keras' order, (kernel..., in, out) for a convolution
+and (in, out) for a dense layer, and a dtype. With ``seed`` it returns the same values at
+every call; without, each call takes its seed from the stream that
+`fastconv.utils.set_random_seed` starts. Values are drawn in float64 and rounded, so float32
+and float64 models of the same seed start alike.
+
+With fan_in = prod(kernel) * in and fan_out = prod(kernel) * out:
+
+=============== ============================================= ======================
+class           distribution                                  source
+=============== ============================================= ======================
+GlorotUniform   uniform in +-sqrt(6 / (fan_in + fan_out))     Glorot & Bengio 2010
+GlorotNormal    normal, variance 2 / (fan_in + fan_out), cut  Glorot & Bengio 2010
+HeUniform       uniform in +-sqrt(6 / fan_in)                 He et al. 2015
+HeNormal        normal, variance 2 / fan_in, cut              He et al. 2015
+=============== ============================================= ======================
+
+"Cut": redrawn beyond two standard deviations of the uncut normal, and scaled so that the
+variance is what the table says, as Keras does.
+
+X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural
+networks, AISTATS 2010. K. He et al., Delving deep into rectifiers, ICCV 2015,
+arXiv 1502.01852.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastconv.utils import next_seed
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import DTypeLike, NDArray
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "Ones",
+    "RandomNormal",
+    "RandomUniform",
+    "Zeros",
+    "get",
+    "serialize",
+]
+
+
+class Initializer:
+    """Base class: ``initializer(shape, dtype)`` returns an array.
+
+    A subclass overrides `__call__`, and `get_config` where its constructor has arguments.
+
+    Examples
+    --------
+    >>> class Half(Initializer):
+    ...     def __call__(self, shape, dtype="float32"):
+    ...         return np.full(shape, 0.5, dtype)
+    >>> Half()((2,))
+    array([0.5, 0.5], dtype=float32)
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = "float32") -> NDArray[Any]:
+        """Return an array of this shape and dtype."""
+        raise NotImplementedError(f"{type(self).__name__} does not define __call__")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Initializer:
+        """Return an initializer with these arguments."""
+        return cls(**config)
+
+
+class Constant(Initializer):
+    """All elements equal `value`.
+
+    Examples
+    --------
+    >>> Constant(3.0)((2, 2))
+    array([[3., 3.],
+           [3., 3.]], dtype=float32)
+    """
+
+    def __init__(self, value: float = 0.0) -> None:
+        self.value = float(value)
+
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = "float32") -> NDArray[Any]:
+        """Return an array of this shape and dtype."""
+        return np.full(shape, self.value, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"value": self.value}
+
+
+class Zeros(Initializer):
+    """All elements 0.
+
+    Examples
+    --------
+    >>> Zeros()((3,))
+    array([0., 0., 0.], dtype=float32)
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = "float32") -> NDArray[Any]:
+        """Return an array of this shape and dtype."""
+        return np.zeros(shape, dtype)
+
+
+class Ones(Initializer):
+    """All elements 1.
+
+    Examples
+    --------
+    >>> Ones()((3,))
+    array([1., 1., 1.], dtype=float32)
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = "float32") -> NDArray[Any]:
+        """Return an array of this shape and dtype."""
+        return np.ones(shape, dtype)
+
+
+class _Random(Initializer):
+    """An initializer that draws; a subclass says what, given a generator."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+
+    def draw(self, rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
+        raise NotImplementedError
+
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = "float32") -> NDArray[Any]:
+        """Return an array of this shape and dtype."""
+        rng = np.random.default_rng(next_seed() if self.seed is None else self.seed)
+        return self.draw(rng, shape).astype(dtype, copy=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"seed": self.seed}
+
+
+class RandomNormal(_Random):
+    """Normal with this mean and standard deviation.
+
+    Examples
+    --------
+    >>> float(abs(RandomNormal(stddev=0.05, seed=0)((1000,)).std() - 0.05)) < 0.002
+    True
+    """
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.mean = float(mean)
+        self.stddev = float(stddev)
+
+    def draw(self, rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
+        """Draw the values."""
+        return rng.normal(self.mean, self.stddev, tuple(shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+
+
+class RandomUniform(_Random):
+    """Uniform between `minval` and `maxval`.
+
+    Examples
+    --------
+    >>> bool((abs(RandomUniform(seed=0)((1000,))) <= 0.05).all())
+    True
+    """
+
+    def __init__(
+        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
+    ) -> None:
+        super().__init__(seed)
+        self.minval = float(minval)
+        self.maxval = float(maxval)
+
+    def draw(self, rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
+        """Draw the values."""
+        return rng.uniform(self.minval, self.maxval, tuple(shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+
+
+def _fans(shape: Sequence[int]) -> tuple[int, int]:
+    """Return (fan_in, fan_out) of a shape (kernel..., in, out); a vector counts as both."""
+    if len(shape) < 2:
+        size = shape[0] if shape else 1
+        return size, size
+    field = math.prod(shape[:-2])
+    return field * shape[-2], field * shape[-1]
+
+
+class _ScaledUniform(_Random):
+    """Uniform with variance 1 / n: between -sqrt(3 / n) and sqrt(3 / n)."""
+
+    def draw(self, rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
+        limit = math.sqrt(3.0 / max(self.n(*_fans(shape)), 1e-30))
+        return rng.uniform(-limit, limit, tuple(shape))
+
+    def n(self, fan_in: int, fan_out: int) -> float:
+        raise NotImplementedError
+
+
+# Standard deviation of a unit normal that is cut at -2 and 2:
+# sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)), phi the density and Phi the distribution function.
+_CUT_STDDEV = math.sqrt(
+    1.0 - 4.0 * math.exp(-2.0) / math.sqrt(2.0 * math.pi) / math.erf(math.sqrt(2.0))
+)
+
+
+class _ScaledNormal(_Random):
+    """Normal cut at two standard deviations, with variance 1 / n after the cut."""
+
+    def draw(self, rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
+        values = rng.standard_normal(tuple(shape))
+        while (beyond := np.abs(values) > 2.0).any():
+            values[beyond] = rng.standard_normal(int(beyond.sum()))
+        values *= math.sqrt(1.0 / max(self.n(*_fans(shape)), 1e-30)) / _CUT_STDDEV
+        return values
+
+    def n(self, fan_in: int, fan_out: int) -> float:
+        raise NotImplementedError
+
+
+class GlorotUniform(_ScaledUniform):
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)); Glorot & Bengio 2010, equation 16.
+
+    Examples
+    --------
+    >>> bool((abs(GlorotUniform(seed=0)((5, 5, 1, 6))) <= (6 / 175) ** 0.5).all())
+    True
+    """
+
+    def n(self, fan_in: int, fan_out: int) -> float:
+        """Return the reciprocal of the variance."""
+        return (fan_in + fan_out) / 2
+
+
+class GlorotNormal(_ScaledNormal):
+    """Cut normal of variance 2 / (fan_in + fan_out); Glorot & Bengio 2010, equation 12.
+
+    Examples
+    --------
+    >>> float(abs(GlorotNormal(seed=0)((50, 50)).std() * 50**0.5 - 1)) < 0.05
+    True
+    """
+
+    def n(self, fan_in: int, fan_out: int) -> float:
+        """Return the reciprocal of the variance."""
+        return (fan_in + fan_out) / 2
+
+
+class HeUniform(_ScaledUniform):
+    """Uniform in +-sqrt(6 / fan_in); He et al. 2015, equation 10.
+
+    Examples
+    --------
+    >>> bool((abs(HeUniform(seed=0)((24, 10))) <= 0.5).all())
+    True
+    """
+
+    def n(self, fan_in: int, fan_out: int) -> float:
+        """Return the reciprocal of the variance."""
+        return fan_in / 2
+
+
+class HeNormal(_ScaledNormal):
+    """Cut normal of variance 2 / fan_in; He et al. 2015, equation 10.
+
+    Examples
+    --------
+    >>> float(abs(HeNormal(seed=0)((50, 50)).std() * 25**0.5 - 1)) < 0.05
+    True
+    """
+
+    def n(self, fan_in: int, fan_out: int) -> float:
+        """Return the reciprocal of the variance."""
+        return fan_in / 2
+
+
+_BY_NAME: dict[str, type[Initializer]] = {
+    "constant": Constant,
+    "glorot_normal": GlorotNormal,
+    "glorot_uniform": GlorotUniform,
+    "he_normal": HeNormal,
+    "he_uniform": HeUniform,
+    "ones": Ones,
+    "random_normal": RandomNormal,
+    "random_uniform": RandomUniform,
+    "zeros": Zeros,
+}
+_BY_CLASS_NAME = {cls.__name__: cls for cls in _BY_NAME.values()}
+
+
+def get(identifier: str | Initializer | Mapping[str, Any]) -> Initializer:
+    """Return the initializer that a name, a `serialize`d one or an object stands for.
+
+    Examples
+    --------
+    >>> type(get("he_normal")).__name__, type(get("HeNormal")).__name__
+    ('HeNormal', 'HeNormal')
+    >>> get("he")
+    Traceback (most recent call last):
+        ...
+    ValueError: initializer: got 'he', expected an Initializer or one of constant, \
+glorot_normal, glorot_uniform, he_normal, he_uniform, ones, random_normal, random_uniform, zeros
+    """
+    if isinstance(identifier, Initializer):
+        return identifier
+    if isinstance(identifier, Mapping):
+        cls = _BY_CLASS_NAME.get(identifier.get("class_name", ""))
+        if cls is not None:
+            return cls.from_config(identifier.get("config", {}))
+    elif isinstance(identifier, str):
+        cls = _BY_NAME.get(identifier) or _BY_CLASS_NAME.get(identifier)
+        if cls is not None:
+            return cls()
+    raise ValueError(
+        f"initializer: got {identifier!r}, expected an Initializer or one of {', '.join(_BY_NAME)}"
+    )
+
+
+def serialize(initializer: Initializer) -> dict[str, Any]:
+    """Return what `get` makes an equal initializer of; plain enough for JSON.
+
+    Examples
+    --------
+    >>> serialize(HeUniform(seed=3))
+    {'class_name': 'HeUniform', 'config': {'seed': 3}}
+    """
+    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}

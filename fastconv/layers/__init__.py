@@ -1,0 +1,33 @@
+"""Layers: objects with parameters, a forward and a backward pass, under Keras' names."""
+
+from fastconv.layers.activation import Activation, ReLU, Softmax
+from fastconv.layers.base import Layer, deserialize_layer, register_layer, serialize_layer
+from fastconv.layers.convolution import Conv1D, Conv2D, Conv3D
+from fastconv.layers.dense import Dense
+from fastconv.layers.input import Input, InputLayer
+from fastconv.layers.parameter import Parameter
+from fastconv.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
+from fastconv.layers.regularization import Dropout
+from fastconv.layers.reshaping import Flatten
+
+__all__ = [
+    "Activation",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
+    "Parameter",
+    "ReLU",
+    "Softmax",
+    "deserialize_layer",
+    "register_layer",
+    "serialize_layer",
+]

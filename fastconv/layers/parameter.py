@@ -1,0 +1,82 @@
+"""An array that training changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastconv.layers.types import Array
+
+__all__ = ["Parameter"]
+
+
+class Parameter:
+    """A named array and its gradient.
+
+    The array is kept as the kernels take it, so that no call copies it; Keras shows some of
+    them transposed, a convolution's (kernel..., in, out) for our (out, in, kernel...), and
+    `view` is that view.
+
+    Parameters
+    ----------
+    name : str
+        Unique within its layer.
+    value : ndarray
+        The first value, in Keras' order.
+    storage : sequence of int, optional
+        The axes of `value` in the order in which they are stored.
+    trainable : bool
+        Whether optimizers change it.
+
+    Attributes
+    ----------
+    value, grad : ndarray
+        As stored, C-contiguous, of one shape and dtype. `grad` is None until a backward pass
+        has run. Change `value` in place only.
+
+    Examples
+    --------
+    >>> kernel = Parameter("kernel", np.zeros((5, 5, 3, 8)), storage=(3, 2, 0, 1))
+    >>> kernel.value.shape, kernel.view.shape
+    ((8, 3, 5, 5), (5, 5, 3, 8))
+    """
+
+    __slots__ = ("_axes", "grad", "name", "trainable", "value")
+
+    def __init__(
+        self,
+        name: str,
+        value: Array,
+        *,
+        storage: Sequence[int] | None = None,
+        trainable: bool = True,
+    ) -> None:
+        storage = tuple(range(value.ndim)) if storage is None else tuple(storage)
+        self.name = name
+        self.value: Array = np.array(value.transpose(storage), order="C")
+        self.grad: Array | None = None
+        self.trainable = trainable
+        self._axes = tuple(storage.index(axis) for axis in range(value.ndim))
+
+    @property
+    def view(self) -> Array:
+        """The value in Keras' order: a view, alive, which may be written to."""
+        return self.value.transpose(self._axes)
+
+    def assign(self, value: ArrayLike) -> None:
+        """Copy in a value that is given in Keras' order."""
+        array = np.asarray(value)
+        if array.shape != self.view.shape:
+            raise ValueError(
+                f"{self.name}: got a value of shape {array.shape}, expected {self.view.shape}"
+            )
+        np.copyto(self.view, array, casting="same_kind")
+
+    def accumulate(self, grad: Array) -> None:
+        """Add a gradient; a layer that is used twice calls this twice."""
+        self.grad = grad if self.grad is None else self.grad + grad
+
+    def __repr__(self) -> str:
+        return f"<Parameter {self.name} {self.view.shape} {self.value.dtype}>"

@@ -1,0 +1,8 @@
+"""Models: layers put together, trained, saved and loaded."""
+
+from fastconv.models.lenet import lenet5
+from fastconv.models.model import Model
+from fastconv.models.saving import load_model
+from fastconv.models.sequential import Sequential
+
+__all__ = ["Model", "Sequential", "lenet5", "load_model"]

@@ -1,0 +1,31 @@
+// What every entry point does after validation: pick the table of the active instruction
+// set for the dtype, and give the kernel its threads and scratch.
+#pragma once
+
+#include "core/status.h"
+#include "core/validate.h"
+#include "core/workspace.h"
+#include "dispatch/registry.h"
+
+namespace fastconv {
+
+// A parallel region costs a few microseconds: at least this much work a thread.
+constexpr double kMacsPerThread = 262144;      // 3 us of FMA in fp32 on one 2.6 GHz AVX-512 core
+constexpr double kElementsPerThread = 32768;   // 3 us of streaming through memory
+
+// Calls run<float>(isa) or run<double>(isa), whichever the dtype says.
+template <class Run>
+fastconv_status with_kernels(int32_t dtype, const Run& run) {
+  const InstructionSet* isa = active_isa();
+  if (isa == nullptr) return FASTCONV_UNAVAILABLE;
+  if (dtype == FASTCONV_FLOAT32) return run(isa->table<float>(), float{});
+  return run(isa->table<double>(), double{});
+}
+
+inline double count(const fastconv_tensor& tensor) {
+  double elements = 1;
+  for (int i = 0; i < tensor.ndim; ++i) elements *= static_cast<double>(tensor.shape[i]);
+  return elements;
+}
+
+}  // namespace fastconv

@@ -1,0 +1,97 @@
+#include "core/parallel.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+
+namespace fastconv {
+namespace {
+
+std::atomic<bool> forked{false};  // this process is a fork: libgomp's threads are not here
+std::atomic_flag busy = ATOMIC_FLAG_INIT;
+
+[[gnu::constructor]] void watch_for_fork() {
+  pthread_atfork(nullptr, nullptr, [] {
+    forked.store(true);
+    busy.clear();  // the thread that held it, if any, stayed in the parent
+  });
+}
+
+// CPUs' worth of time a cgroup quota leaves, or a large number: v2 has "max 100000" or
+// "200000 100000" in one file, v1 has two files and -1 for no limit.
+int cgroup_cpus() {
+  constexpr int kUnlimited = 1 << 20;
+  double quota = -1, period = 0;
+  if (FILE* file = fopen("/sys/fs/cgroup/cpu.max", "re")) {
+    char text[32] = "";
+    if (fscanf(file, "%31s %lf", text, &period) == 2 && text[0] != 'm') quota = atof(text);
+    fclose(file);
+  } else if (FILE* quota_file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re")) {
+    if (fscanf(quota_file, "%lf", &quota) != 1) quota = -1;
+    fclose(quota_file);
+    if (FILE* period_file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re")) {
+      if (fscanf(period_file, "%lf", &period) != 1) period = 0;
+      fclose(period_file);
+    }
+  }
+  if (quota <= 0 || period <= 0) return kUnlimited;
+  return std::max(1, static_cast<int>((quota + period - 1) / period));
+}
+
+int affinity_cpus() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, omp_get_num_procs());
+}
+
+// A positive integer from the environment (of a list such as "4,2", its first), else 0.
+int from_environment(const char* name) {
+  const char* text = getenv(name);
+  if (text == nullptr) return 0;
+  char* end = nullptr;
+  const long value = strtol(text, &end, 10);
+  if (end == text || (*end != '\0' && *end != ',')) return 0;
+  return value > 0 && value <= 4096 ? static_cast<int>(value) : 0;
+}
+
+int initial_threads() {
+  if (int threads = from_environment("FASTCONV_NUM_THREADS")) return threads;
+  if (int threads = from_environment("OMP_NUM_THREADS")) return threads;
+  return std::min(affinity_cpus(), cgroup_cpus());
+}
+
+std::atomic<int>& threads_setting() {
+  static std::atomic<int> setting{initial_threads()};
+  return setting;
+}
+
+}  // namespace
+
+int default_threads() { return threads_setting().load(std::memory_order_relaxed); }
+
+void set_default_threads(int threads) { threads_setting().store(threads); }
+
+void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int), void* context) {
+  const int team = static_cast<int>(std::min<int64_t>(tasks, threads));
+  if (team <= 1 || forked.load(std::memory_order_relaxed) || omp_in_parallel() ||
+      busy.test_and_set(std::memory_order_acquire)) {
+    for (int64_t task = 0; task < tasks; ++task) body(context, task, 0);
+    return;
+  }
+  // Tasks are handed out one at a time: cores of a shared machine are never equally fast.
+  std::atomic<int64_t> next{0};
+#pragma omp parallel num_threads(team)
+  {
+    const int worker = omp_get_thread_num();
+    for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;)
+      body(context, task, worker);
+  }
+  busy.clear(std::memory_order_release);
+}
+
+}  // namespace fastconv

@@ -1,0 +1,159 @@
+#include "core/workspace.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+
+namespace fastconv {
+namespace {
+
+// A block is a header of one cache line, then the memory handed out. Sizes are rounded so
+// that a network's many shapes share blocks: four classes an octave, 19 % waste at most.
+struct Block {
+  size_t size;    // of the memory handed out: a class size
+  size_t mapped;  // bytes of the mapping, 0 when it came from aligned_alloc
+  Block* next;    // in a free list
+};
+static_assert(sizeof(Block) <= kAlignment);
+
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kMinSize = 256;
+constexpr int kClasses = 4 * 40;
+// Blocks kept for reuse stay below this share of everything the pool has had in use at once,
+// so that the cache follows the program instead of growing with every new shape.
+constexpr size_t kCacheFloor = size_t{64} << 20;
+
+// Never destroyed: arrays may be freed after static destructors have run.
+std::mutex& mutex = *new std::mutex;
+Block* free_blocks[kClasses];
+size_t in_use = 0, cached = 0, peak = 0;
+
+[[gnu::constructor]] void hold_across_fork() {
+  pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
+}
+
+int class_of(size_t size, size_t* class_size) {
+  size_t step = kMinSize / 8, top = kMinSize;
+  int index = 0;
+  while (size > top) {
+    step *= 2;
+    top *= 2;
+    index += 4;
+  }
+  // size is in (top / 2, top]: quarters of that octave.
+  size_t candidate = index == 0 ? top : top / 2 + step;
+  int quarter = index == 0 ? 3 : 0;
+  while (candidate < size) {
+    candidate += step;
+    ++quarter;
+  }
+  *class_size = candidate;
+  return index + quarter;
+}
+
+Block* block_of(void* memory) {
+  return reinterpret_cast<Block*>(static_cast<char*>(memory) - kAlignment);
+}
+
+Block* create(size_t size) {
+  const size_t total = size + kAlignment;
+  if (total < kHugePage) {
+    auto* block = static_cast<Block*>(aligned_alloc(kAlignment, (total + 63) / 64 * 64));
+    if (block != nullptr) *block = {size, 0, nullptr};
+    return block;
+  }
+  // Map one huge page more than needed and give back both ends: only memory that begins on
+  // a huge-page boundary gets huge pages from its first byte.
+  const size_t mapped = (total + kHugePage - 1) / kHugePage * kHugePage;
+  void* raw = mmap(nullptr, mapped + kHugePage, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (raw == MAP_FAILED) return nullptr;
+  char* begin = static_cast<char*>(raw);
+  const size_t head = (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;
+  char* memory = begin + head;
+  if (head > 0) munmap(begin, head);
+  if (head < kHugePage) munmap(memory + mapped, kHugePage - head);
+#ifdef MADV_HUGEPAGE
+  madvise(memory, mapped, MADV_HUGEPAGE);
+#endif
+  auto* block = reinterpret_cast<Block*>(memory);
+  *block = {size, mapped, nullptr};
+  return block;
+}
+
+void destroy(Block* block) {
+  if (block->mapped != 0)
+    munmap(block, block->mapped);
+  else
+    free(block);
+}
+
+size_t trim_locked(size_t keep) {
+  size_t freed = 0;
+  for (int index = kClasses - 1; index >= 0; --index) {
+    while (cached > keep && free_blocks[index] != nullptr) {
+      Block* block = free_blocks[index];
+      free_blocks[index] = block->next;
+      cached -= block->size;
+      freed += block->size;
+      destroy(block);
+    }
+  }
+  return freed;
+}
+
+}  // namespace
+
+void* pool_acquire(size_t size) {
+  if (size > SIZE_MAX / 4) return nullptr;
+  size_t class_size;
+  const int index = class_of(std::max(size, kMinSize), &class_size);
+  const std::lock_guard lock(mutex);
+  Block* block = free_blocks[index];
+  if (block != nullptr) {
+    free_blocks[index] = block->next;
+    cached -= block->size;
+  } else {
+    block = create(class_size);
+    if (block == nullptr) {  // what is kept for reuse may be what is missing
+      trim_locked(0);
+      block = create(class_size);
+      if (block == nullptr) return nullptr;
+    }
+  }
+  in_use += block->size;
+  peak = std::max(peak, in_use);
+  return reinterpret_cast<char*>(block) + kAlignment;
+}
+
+void pool_release(void* memory) {
+  if (memory == nullptr) return;
+  Block* block = block_of(memory);
+  const std::lock_guard lock(mutex);
+  size_t class_size;
+  const int index = class_of(block->size, &class_size);
+  in_use -= block->size;
+  block->next = free_blocks[index];
+  free_blocks[index] = block;
+  cached += block->size;
+  const size_t limit = std::max(kCacheFloor, peak);
+  if (cached > limit) trim_locked(limit);
+}
+
+size_t pool_trim() {
+  const std::lock_guard lock(mutex);
+  peak = in_use;
+  return trim_locked(0);
+}
+
+void pool_stats(size_t* used, size_t* kept) {
+  const std::lock_guard lock(mutex);
+  *used = in_use;
+  *kept = cached;
+}
+
+}  // namespace fastconv

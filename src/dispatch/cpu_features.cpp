@@ -1,0 +1,52 @@
+// Compiled with baseline flags only: it runs before anything is known about the CPU.
+#include "dispatch/cpu_features.h"
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace fastconv {
+namespace {
+
+#if defined(__x86_64__)
+// Registers the operating system saves on a context switch (XCR0): using wider ones than
+// that would corrupt them silently, whatever CPUID says of the instructions.
+uint64_t saved_registers() {
+  uint32_t eax, edx;
+  __asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+  return (static_cast<uint64_t>(edx) << 32) | eax;
+}
+
+struct Features {
+  bool avx2 = false, avx512 = false;
+  Features() {
+    uint32_t eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return;
+    const bool fma = ecx & bit_FMA, osxsave = ecx & bit_OSXSAVE;
+    if (!osxsave || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return;
+    constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;
+    const uint64_t saved = saved_registers();
+    avx2 = fma && (ebx & bit_AVX2) && (saved & kYmm) == kYmm;
+    avx512 = avx2 && (ebx & bit_AVX512F) && (ebx & bit_AVX512BW) && (ebx & bit_AVX512DQ) &&
+             (ebx & bit_AVX512VL) && (saved & kZmm) == kZmm;
+  }
+};
+#endif
+
+}  // namespace
+
+bool cpu_supports(const char* isa) {
+#if defined(__x86_64__)
+  static const Features features;
+  if (strcmp(isa, "avx512") == 0) return features.avx512;
+  if (strcmp(isa, "avx2") == 0) return features.avx2;
+#endif
+  // The rest is every processor's baseline: sse2, neon, scalar, reference.
+  (void)isa;
+  return true;
+}
+
+}  // namespace fastconv

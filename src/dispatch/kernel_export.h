@@ -1,0 +1,22 @@
+// Names for kernel files. A *.kernel.cpp is compiled once per instruction set with
+// FASTCONV_ISA (avx2, ...) defined; all it contains lives in an anonymous namespace, so that
+// no two instruction sets can ever share a symbol, and FASTCONV_EXPORT gives each entry of
+// kernels.inc its two public names.
+#pragma once
+
+#include "dispatch/args.h"
+
+#define FASTCONV_CAT_(name, dtype, isa) name##_##dtype##__##isa
+#define FASTCONV_CAT(name, dtype, isa) FASTCONV_CAT_(name, dtype, isa)
+
+#define FASTCONV_EXPORT(name, Args)                                          \
+  namespace fastconv {                                                       \
+  void FASTCONV_CAT(name, f32, FASTCONV_ISA)(const Args<float>& args);       \
+  void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args);      \
+  void FASTCONV_CAT(name, f32, FASTCONV_ISA)(const Args<float>& args) {      \
+    name<float>(args);                                                       \
+  }                                                                          \
+  void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args) {     \
+    name<double>(args);                                                      \
+  }                                                                          \
+  }

@@ -1,0 +1,31 @@
+// Kernels by instruction set. The table has one entry a line of kernels.inc.
+#pragma once
+
+#include "dispatch/args.h"
+
+namespace fastconv {
+
+template <class T>
+struct KernelTable {
+#define FASTCONV_KERNEL(name, Args) void (*name)(const Args<T>&);
+#include "dispatch/kernels.inc"
+#undef FASTCONV_KERNEL
+};
+
+struct InstructionSet {
+  const char* name;
+  KernelTable<float> f32;
+  KernelTable<double> f64;
+  template <class T>
+  const KernelTable<T>& table() const {
+    if constexpr (sizeof(T) == sizeof(float))
+      return f32;
+    else
+      return f64;
+  }
+};
+
+// The active instruction set; null, with the error set, when FASTCONV_ISA cannot be had.
+const InstructionSet* active_isa();
+
+}  // namespace fastconv

@@ -1,0 +1,315 @@
+/* fastconv: convolution, pooling and dense kernels with gradients. The C ABI.
+ *
+ * Conventions, for every function below
+ *  - Returns a status code; on anything but FASTCONV_OK the thread-local text of
+ *    fastconv_last_error() names the argument, what came and what was expected,
+ *    and no output has been written.
+ *  - Logical order is N, C, spatial (D, H, W; outermost first) whatever the memory
+ *    layout: layout is strides. Strides are in elements, may be negative, and may be
+ *    zero on inputs. Channels-last is a permuted view.
+ *  - Extents and strides are 64-bit; products are checked for overflow.
+ *  - Outputs come first, then inputs, then parameters, then the execution context.
+ *    Outputs are overwritten, never accumulated into, and may not overlap inputs
+ *    unless a function says so.
+ *  - Every struct begins with its own size: set it with sizeof, so that a library
+ *    newer than the caller knows which fields are there. Zero the rest.
+ *  - Thread safe: any function may be called from many threads at once. Nothing is
+ *    printed, nothing aborts, no C++ exception leaves the library.
+ *  - The bits of a result do not depend on the number of threads; those of an image's
+ *    output and input gradient do not depend on the batch it is in.
+ */
+#ifndef FASTCONV_H
+#define FASTCONV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(FASTCONV_BUILDING)
+#define FASTCONV_API __attribute__((visibility("default")))
+#else
+#define FASTCONV_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised when a struct or a signature changes incompatibly. */
+#define FASTCONV_ABI_VERSION 1
+#define FASTCONV_MAX_NDIM 5
+#define FASTCONV_MAX_SPATIAL 3
+
+typedef enum fastconv_status {
+  FASTCONV_OK = 0,
+  FASTCONV_INVALID_ARGUMENT = 1, /* a value is wrong: Python's ValueError */
+  FASTCONV_INVALID_TYPE = 2,     /* a dtype is wrong: Python's TypeError */
+  FASTCONV_OUT_OF_MEMORY = 3,
+  FASTCONV_UNAVAILABLE = 4 /* an instruction set was forced that cannot run here */
+} fastconv_status;
+
+typedef enum fastconv_dtype {
+  FASTCONV_FLOAT32 = 0,
+  FASTCONV_FLOAT64 = 1,
+  FASTCONV_INT64 = 2 /* indices and class labels only */
+} fastconv_dtype;
+
+typedef enum fastconv_activation {
+  FASTCONV_IDENTITY = 0,
+  FASTCONV_RELU = 1 /* max(x, 0); NaN stays NaN */
+} fastconv_activation;
+
+typedef enum fastconv_padding {
+  FASTCONV_PADDING_EXPLICIT = 0, /* pad_before and pad_after as given */
+  FASTCONV_PADDING_VALID = 1,    /* none */
+  FASTCONV_PADDING_SAME = 2      /* output = ceil(input / stride); the odd element goes after */
+} fastconv_padding;
+
+/* A view of somebody's memory. */
+typedef struct fastconv_tensor {
+  size_t struct_size;
+  void *data;
+  int32_t dtype; /* fastconv_dtype */
+  int32_t ndim;
+  int64_t shape[FASTCONV_MAX_NDIM];
+  int64_t strides[FASTCONV_MAX_NDIM]; /* in elements */
+} fastconv_tensor;
+
+/* Convolution parameters; the first spatial_ndim entries of each array count. */
+typedef struct fastconv_conv_params {
+  size_t struct_size;
+  int32_t spatial_ndim; /* 1, 2 or 3 */
+  int32_t padding_mode; /* fastconv_padding */
+  int64_t groups;
+  int64_t stride[FASTCONV_MAX_SPATIAL];
+  int64_t dilation[FASTCONV_MAX_SPATIAL]; /* 1 is dense */
+  int64_t pad_before[FASTCONV_MAX_SPATIAL];
+  int64_t pad_after[FASTCONV_MAX_SPATIAL];
+} fastconv_conv_params;
+
+/* A sliding window: pooling, im2col and col2im. */
+typedef struct fastconv_window_params {
+  size_t struct_size;
+  int32_t spatial_ndim;
+  int32_t padding_mode;
+  int32_t ceil_mode; /* keep a last partial window that begins inside the input or its left padding */
+  int32_t reserved;
+  int64_t kernel_size[FASTCONV_MAX_SPATIAL];
+  int64_t stride[FASTCONV_MAX_SPATIAL];
+  int64_t dilation[FASTCONV_MAX_SPATIAL];
+  int64_t pad_before[FASTCONV_MAX_SPATIAL];
+  int64_t pad_after[FASTCONV_MAX_SPATIAL];
+} fastconv_window_params;
+
+/* What happens to a sum before it is stored: y = activation(sum + bias + residual). */
+typedef struct fastconv_epilogue {
+  size_t struct_size;
+  const fastconv_tensor *bias;     /* (channels,) or NULL */
+  const fastconv_tensor *residual; /* the shape of the output, or NULL */
+  int32_t activation;              /* fastconv_activation */
+  int32_t reserved;
+} fastconv_epilogue;
+
+/* How one call runs; NULL means the defaults. */
+typedef struct fastconv_exec {
+  size_t struct_size;
+  int32_t num_threads; /* 0: fastconv_get_num_threads() */
+  int32_t reserved;
+  void *workspace; /* scratch, 64-byte aligned; NULL: from the library's pool */
+  size_t workspace_size;
+} fastconv_exec;
+
+typedef struct fastconv_cross_entropy_params {
+  size_t struct_size;
+  int64_t ignore_index; /* targets of this value give loss 0 and gradient 0 */
+  double label_smoothing; /* in [0, 1] */
+} fastconv_cross_entropy_params;
+
+/* ---- the library ------------------------------------------------------------------ */
+
+FASTCONV_API const char *fastconv_version(void);
+FASTCONV_API int fastconv_abi_version(void);
+/* The message of the last failed call on this thread; valid until the next failure. */
+FASTCONV_API const char *fastconv_last_error(void);
+/* Compiler, flags and options the library was built with, one "key: value" a line. */
+FASTCONV_API const char *fastconv_build_info(void);
+
+/* Threads for calls that do not say: from FASTCONV_NUM_THREADS, else OMP_NUM_THREADS,
+ * else the CPUs that affinity and the cgroup quota leave to this process. */
+FASTCONV_API fastconv_status fastconv_set_num_threads(int num_threads);
+FASTCONV_API int fastconv_get_num_threads(void);
+
+/* Instruction sets, best first; "reference" (naive loops, double accumulation) is always
+ * the last. Returns how many run on this CPU and stores up to `capacity` names. */
+FASTCONV_API int fastconv_available_isas(const char **names, int capacity);
+/* The active one; NULL, with an error set, if FASTCONV_ISA asked for one that cannot run. */
+FASTCONV_API const char *fastconv_isa(void);
+/* Selects one for the whole process; NULL returns to FASTCONV_ISA or the best. */
+FASTCONV_API fastconv_status fastconv_set_isa(const char *name);
+
+/* The output pool: 64-byte aligned memory, large blocks on huge pages, reused after free. */
+FASTCONV_API fastconv_status fastconv_alloc(void **memory, size_t size);
+FASTCONV_API void fastconv_free(void *memory);
+/* Returns unused pool memory to the system; the number of bytes it gave back. */
+FASTCONV_API size_t fastconv_trim(void);
+/* Bytes in use and bytes kept for reuse. */
+FASTCONV_API void fastconv_pool_stats(size_t *in_use, size_t *cached);
+
+/* ---- convolution -------------------------------------------------------------------
+ * input  (N, IC, spatial...)             weight (OC, IC / groups, kernel...)
+ * output (N, OC, out...)                 out = (in + pads - dilation * (kernel - 1) - 1) / stride + 1
+ *
+ * output[n, oc, o] = bias[oc] + sum over ic of the group, k of
+ *                    input[n, ic, o * stride - pad + k * dilation] * weight[oc, ic, k]
+ * (cross-correlation, as in every framework). Accumulates in the dtype of the operands. */
+
+FASTCONV_API fastconv_status fastconv_conv_output_shape(int64_t output_shape[FASTCONV_MAX_NDIM],
+                                                        const fastconv_tensor *input,
+                                                        const fastconv_tensor *weight,
+                                                        const fastconv_conv_params *params);
+FASTCONV_API fastconv_status fastconv_conv_forward(const fastconv_tensor *output,
+                                                   const fastconv_tensor *input,
+                                                   const fastconv_tensor *weight,
+                                                   const fastconv_epilogue *epilogue,
+                                                   const fastconv_conv_params *params,
+                                                   const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_conv_backward_input(const fastconv_tensor *grad_input,
+                                                          const fastconv_tensor *grad_output,
+                                                          const fastconv_tensor *weight,
+                                                          const fastconv_conv_params *params,
+                                                          const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_conv_backward_weight(const fastconv_tensor *grad_weight,
+                                                           const fastconv_tensor *grad_output,
+                                                           const fastconv_tensor *input,
+                                                           const fastconv_conv_params *params,
+                                                           const fastconv_exec *exec);
+/* grad_bias[c] = sum over n and the spatial positions of grad_output[n, c, ...]; for a
+ * dense layer, grad_output is (N, C). */
+FASTCONV_API fastconv_status fastconv_conv_backward_bias(const fastconv_tensor *grad_bias,
+                                                         const fastconv_tensor *grad_output,
+                                                         const fastconv_exec *exec);
+
+/* Transposed convolution: backward_input called forward, with an epilogue.
+ * input (N, IC, spatial...)   weight (IC, OC / groups, kernel...)   output (N, OC, out...)
+ * out = (in - 1) * stride - pads + dilation * (kernel - 1) + output_padding + 1 */
+FASTCONV_API fastconv_status fastconv_conv_transpose_output_shape(
+    int64_t output_shape[FASTCONV_MAX_NDIM], const fastconv_tensor *input,
+    const fastconv_tensor *weight, const fastconv_conv_params *params,
+    const int64_t output_padding[FASTCONV_MAX_SPATIAL]);
+FASTCONV_API fastconv_status fastconv_conv_transpose_forward(const fastconv_tensor *output,
+                                                             const fastconv_tensor *input,
+                                                             const fastconv_tensor *weight,
+                                                             const fastconv_epilogue *epilogue,
+                                                             const fastconv_conv_params *params,
+                                                             const fastconv_exec *exec);
+
+/* Bytes of scratch that the call with these arguments uses when exec gives none. */
+typedef enum fastconv_conv_computation {
+  FASTCONV_FORWARD = 0,
+  FASTCONV_BACKWARD_INPUT = 1,
+  FASTCONV_BACKWARD_WEIGHT = 2
+} fastconv_conv_computation;
+FASTCONV_API fastconv_status fastconv_conv_workspace_size(
+    size_t *workspace_size, fastconv_conv_computation computation, const fastconv_tensor *output,
+    const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_conv_params *params,
+    const fastconv_exec *exec);
+
+/* ---- dense -------------------------------------------------------------------------
+ * input (N, in)  weight (out, in)  output (N, out):  output = input weight^T + bias */
+FASTCONV_API fastconv_status fastconv_linear_forward(const fastconv_tensor *output,
+                                                     const fastconv_tensor *input,
+                                                     const fastconv_tensor *weight,
+                                                     const fastconv_epilogue *epilogue,
+                                                     const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_linear_backward_input(const fastconv_tensor *grad_input,
+                                                            const fastconv_tensor *grad_output,
+                                                            const fastconv_tensor *weight,
+                                                            const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_linear_backward_weight(const fastconv_tensor *grad_weight,
+                                                             const fastconv_tensor *grad_output,
+                                                             const fastconv_tensor *input,
+                                                             const fastconv_exec *exec);
+
+/* ---- windows -----------------------------------------------------------------------
+ * Pooling maps (N, C, spatial...) to (N, C, out...). Padding counts as minus infinity; a
+ * NaN in a window wins; ties go to the first element in row-major window order. indices
+ * (int64, may be NULL) are flat positions in the unpadded input plane. */
+FASTCONV_API fastconv_status fastconv_pool_output_shape(int64_t output_shape[FASTCONV_MAX_NDIM],
+                                                        const fastconv_tensor *input,
+                                                        const fastconv_window_params *params);
+FASTCONV_API fastconv_status fastconv_max_pool_forward(const fastconv_tensor *output,
+                                                       const fastconv_tensor *indices,
+                                                       const fastconv_tensor *input,
+                                                       const fastconv_window_params *params,
+                                                       const fastconv_exec *exec);
+/* grad_input[indices[o]] += grad_output[o], in row-major order of o; zero elsewhere. An
+ * index outside the plane is an error. */
+FASTCONV_API fastconv_status fastconv_max_pool_backward(const fastconv_tensor *grad_input,
+                                                        const fastconv_tensor *grad_output,
+                                                        const fastconv_tensor *indices,
+                                                        const fastconv_exec *exec);
+/* output[indices[i]] = input[i], zero elsewhere; the last one wins on a repeated index. */
+FASTCONV_API fastconv_status fastconv_max_unpool(const fastconv_tensor *output,
+                                                 const fastconv_tensor *input,
+                                                 const fastconv_tensor *indices,
+                                                 const fastconv_exec *exec);
+
+/* im2col: (N, C, spatial...) to cols (N, C * prod(kernel), prod(out)), zeros for padding.
+ * col2im is its transpose: it sums every column back to the position it came from. */
+FASTCONV_API fastconv_status fastconv_im2col_output_shape(int64_t cols_shape[FASTCONV_MAX_NDIM],
+                                                          const fastconv_tensor *input,
+                                                          const fastconv_window_params *params);
+FASTCONV_API fastconv_status fastconv_im2col(const fastconv_tensor *cols,
+                                             const fastconv_tensor *input,
+                                             const fastconv_window_params *params,
+                                             const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_col2im(const fastconv_tensor *output,
+                                             const fastconv_tensor *cols,
+                                             const fastconv_window_params *params,
+                                             const fastconv_exec *exec);
+
+/* ---- elementwise, softmax, loss (any rank up to 5) ---------------------------------
+ * output may be the same view as input. */
+FASTCONV_API fastconv_status fastconv_relu(const fastconv_tensor *output,
+                                           const fastconv_tensor *input, const fastconv_exec *exec);
+/* grad_input = grad_output where output > 0, else 0 (output: of the forward call). A NaN in
+ * output passes the gradient through. grad_input may be the same view as grad_output. */
+FASTCONV_API fastconv_status fastconv_relu_backward(const fastconv_tensor *grad_input,
+                                                    const fastconv_tensor *grad_output,
+                                                    const fastconv_tensor *output,
+                                                    const fastconv_exec *exec);
+/* Along `axis`: exp(x - max) / sum exp(x - max), or its logarithm if log_softmax != 0. */
+FASTCONV_API fastconv_status fastconv_softmax(const fastconv_tensor *output,
+                                              const fastconv_tensor *input, int axis,
+                                              int log_softmax, const fastconv_exec *exec);
+/* From the forward result `output`: y * (dy - sum(dy * y)), or dy - exp(y) * sum(dy). */
+FASTCONV_API fastconv_status fastconv_softmax_backward(const fastconv_tensor *grad_input,
+                                                       const fastconv_tensor *grad_output,
+                                                       const fastconv_tensor *output, int axis,
+                                                       int log_softmax, const fastconv_exec *exec);
+/* input (N, C, d...) logits, target (N, d...) int64 class indices, loss (N, d...):
+ * loss = -sum over c of q[c] * log_softmax(input)[c], q the (smoothed) one-hot target.
+ * A target outside [0, C) that is not ignore_index is an error. */
+FASTCONV_API fastconv_status fastconv_cross_entropy(const fastconv_tensor *loss,
+                                                    const fastconv_tensor *input,
+                                                    const fastconv_tensor *target,
+                                                    const fastconv_cross_entropy_params *params,
+                                                    const fastconv_exec *exec);
+/* grad_input[n, c, d] = (softmax(input)[n, c, d] - q[n, c, d]) * grad_loss[n, d] */
+FASTCONV_API fastconv_status fastconv_cross_entropy_backward(
+    const fastconv_tensor *grad_input, const fastconv_tensor *grad_loss,
+    const fastconv_tensor *input, const fastconv_tensor *target,
+    const fastconv_cross_entropy_params *params, const fastconv_exec *exec);
+
+/* ---- measuring ---------------------------------------------------------------------
+ * What this CPU can do and what the micro-kernel makes of it, in floating-point operations
+ * a second over all `num_threads`: independent multiply-adds in registers (the peak), and
+ * the GEMM micro-kernel on operands packed in L1/L2. Runs for about `seconds`. */
+typedef enum fastconv_probe { FASTCONV_PROBE_FMA = 0, FASTCONV_PROBE_MICRO_KERNEL = 1 } fastconv_probe;
+FASTCONV_API fastconv_status fastconv_measure(double *flops_per_second, fastconv_probe probe,
+                                              fastconv_dtype dtype, double seconds,
+                                              const fastconv_exec *exec);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FASTCONV_H */

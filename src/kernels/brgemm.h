@@ -1,0 +1,123 @@
+// The micro-kernel under forward, backward_input, backward_weight and the dense layer: a
+// batch-reduce matrix product (Georganas et al., arXiv 1906.06440) in registers.
+//
+//   tile[m, j] = sum over steps s, k in [0, s.k) of a[s.offset + k * a_stride + m] * b[...]
+//   a: broadcast operand, MR consecutive elements a k    b: packed, [total k][NV * lanes]
+//   tile: [MR][NV * lanes]
+//
+// One step is one tap of a filter over a run of channels (or one row of an image, for weight
+// gradients): its operands lie at an arbitrary offset, so a convolution is a list of steps
+// over one packed patch of the input and no im2col matrix exists. That the MR broadcast
+// elements are consecutive makes every address base + constant, which leaves the load ports
+// and the address units with nothing but the loads themselves.
+//
+// The order of summation is that of the list, whatever MR, NV or how a caller cuts the list
+// (an accumulating call continues where the last one stopped, in the same precision): the
+// bits of an element do not depend on the blocking around it.
+#pragma once
+
+#include "simd/vec.h"
+
+namespace fastconv {
+namespace {
+
+struct BatchStep {
+  int64_t offset, k;
+};
+
+// Register tile, rows x vectors: MR * NV accumulators, NV for b, one for the broadcast where
+// the instruction set cannot take it from memory.
+#if FASTCONV_VEC_BYTES == 64
+constexpr int kMaxRows = 14;  // 28 + 2 of 32 registers: AVX-512 broadcasts from memory
+#elif FASTCONV_VEC_BYTES == 32
+constexpr int kMaxRows = 6;  // 12 + 2 + 1 of 16
+#elif defined(__aarch64__)
+constexpr int kMaxRows = 12;  // 24 + 2 + 3 vectors of elements of 32
+#else
+constexpr int kMaxRows = 4;  // 8 + 2 + 2 of 16: without FMA a product needs a register as well
+#endif
+constexpr int kMaxVecs = 2;
+
+template <class T>
+constexpr int kPanel = kMaxVecs * kLanes<T>;  // columns of a full tile
+
+template <class T, int MR, int NV>
+void micro_kernel(T* tile, bool accumulate, const T* a, int64_t a_stride, const T* b,
+                  const BatchStep* steps, int64_t count) {
+  constexpr int lanes = kLanes<T>;
+  Vec<T> sum[MR][NV];
+  FASTCONV_UNROLL
+  for (int m = 0; m < MR; ++m) {
+    FASTCONV_UNROLL
+    for (int v = 0; v < NV; ++v)
+      sum[m][v] = accumulate ? load(tile + (m * NV + v) * lanes) : Vec<T>{};
+  }
+  for (const BatchStep* end = steps + count; steps != end; ++steps) {
+    const T* a_k = a + steps->offset;
+    for (int64_t k = steps->k; k > 0; --k) {
+      Vec<T> b_k[NV];
+      FASTCONV_UNROLL
+      for (int v = 0; v < NV; ++v) b_k[v] = load(b + v * lanes);
+      FASTCONV_UNROLL
+      for (int m = 0; m < MR; ++m) {
+        const Vec<T> a_mk = broadcast(a_k[m]);
+        FASTCONV_UNROLL
+        for (int v = 0; v < NV; ++v) sum[m][v] += a_mk * b_k[v];
+      }
+      a_k += a_stride;
+      b += NV * lanes;
+    }
+  }
+  FASTCONV_UNROLL
+  for (int m = 0; m < MR; ++m) {
+    FASTCONV_UNROLL
+    for (int v = 0; v < NV; ++v) store(tile + (m * NV + v) * lanes, sum[m][v]);
+  }
+}
+
+template <class T>
+using MicroKernel = void (*)(T* tile, bool accumulate, const T* a, int64_t a_stride, const T* b,
+                             const BatchStep* steps, int64_t count);
+
+// kMicroKernels<T>.at[vectors - 1][rows - 1]
+template <class T>
+struct MicroKernelTable {
+  MicroKernel<T> at[kMaxVecs][kMaxRows];
+};
+template <class T, int NV, int MR = 1>
+constexpr void fill_rows(MicroKernelTable<T>& table) {
+  table.at[NV - 1][MR - 1] = &micro_kernel<T, MR, NV>;
+  if constexpr (MR < kMaxRows) fill_rows<T, NV, MR + 1>(table);
+}
+template <class T>
+constexpr MicroKernelTable<T> make_micro_kernels() {
+  MicroKernelTable<T> table = {};
+  fill_rows<T, 1>(table);
+  fill_rows<T, 2>(table);
+  return table;
+}
+template <class T>
+constexpr MicroKernelTable<T> kMicroKernels = make_micro_kernels<T>();
+
+// Tiles are never much smaller than MR: 15 positions are 8 + 7, not 14 + 1.
+FASTCONV_INLINE int64_t tile_count(int64_t positions) {
+  return (positions + kMaxRows - 1) / kMaxRows;
+}
+FASTCONV_INLINE int64_t tile_begin(int64_t positions, int64_t tiles, int64_t tile) {
+  return positions * tile / tiles;
+}
+
+// Columns of the panel that begins at output `first`: the last one may be half as wide.
+FASTCONV_INLINE int64_t panel_width(int64_t outputs, int64_t first, int64_t lanes) {
+  return outputs - first > lanes ? kMaxVecs * lanes : lanes;
+}
+
+FASTCONV_INLINE int64_t round_up(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+FASTCONV_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+FASTCONV_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+FASTCONV_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+
+}  // namespace
+}  // namespace fastconv

@@ -1,0 +1,71 @@
+// Direct convolution, forward and backward_input, for every shape, stride and layout.
+//
+//   out[n, m, q] = activation(sum over taps t, c of in[n, c, q * step + offset(t)] *
+//                             weight[m, c, t] + bias[m] + residual[n, m, q])
+//   in (N, G * C, spatial)   weight, per group (M, C, taps)   out (N, G * M, spatial)
+//
+// conv_taps.h says how both directions are this sum. Vectors run along the outputs
+// (direct_outputs.h) or, where a group has too few of them to fill one, along the positions
+// (direct_positions.h). Which is decided by the problem and its element type, never by the
+// batch or the threads.
+#include "dispatch/kernel_export.h"
+#include "kernels/direct_outputs.h"
+#include "kernels/direct_positions.h"
+
+namespace fastconv {
+namespace {
+
+// Whether more lanes are busy along a row of positions than along the outputs. The row is
+// the image's own: in the canonical problem the batch may have been folded into it.
+template <class T>
+bool along_positions(const ConvParams& p, bool backward) {
+  constexpr int64_t kMostOutputs = 8;  // each reads the patch again, four at a time
+  const int64_t outputs = (backward ? p.in_channels : p.out_channels) / p.groups;
+  const int axis = p.in[2] == 1 && p.out[2] == 1 ? 1 : 2;
+  const int64_t row = backward ? ceil_div(p.in[axis], p.stride[axis]) : p.out[axis];
+  const int64_t lanes = kLanes<T>;
+  return outputs <= min(kMostOutputs, lanes) &&
+         row * round_up(outputs, lanes) > outputs * round_up(row, lanes);
+}
+
+template <class T>
+void run(const ConvArgs<T>& args, bool backward) {
+  if (args.params->n == 0) return;
+  if (along_positions<T>(*args.params, backward))
+    run_positions(args, backward);
+  else
+    run_outputs(args, backward);
+}
+
+template <class T>
+void answer_workspace(const ConvArgs<T>& args, bool backward) {
+  *args.workspace_size = args.params->n == 0 ? 0
+                         : along_positions<T>(*args.params, backward)
+                             ? PositionsPlan<T>(args, backward).total_bytes
+                             : OutputsPlan<T>(args, backward).total_bytes;
+}
+
+template <class T>
+void conv_forward(const ConvArgs<T>& args) {
+  run(args, false);
+}
+template <class T>
+void conv_forward_workspace(const ConvArgs<T>& args) {
+  answer_workspace(args, false);
+}
+template <class T>
+void conv_backward_input(const ConvArgs<T>& args) {
+  run(args, true);
+}
+template <class T>
+void conv_backward_input_workspace(const ConvArgs<T>& args) {
+  answer_workspace(args, true);
+}
+
+}  // namespace
+}  // namespace fastconv
+
+FASTCONV_EXPORT(conv_forward, ConvArgs)
+FASTCONV_EXPORT(conv_forward_workspace, ConvArgs)
+FASTCONV_EXPORT(conv_backward_input, ConvArgs)
+FASTCONV_EXPORT(conv_backward_input_workspace, ConvArgs)

@@ -1,0 +1,103 @@
+// Packing filters for the micro-kernel, where they are the vector operand.
+//
+//   panel[block of channels][tap][c][output]   kPanel outputs side by side, zeros beyond M
+//
+// the order in which the micro-kernel consumes them, so that it reads one stream.
+#pragma once
+
+#include "kernels/conv_taps.h"
+#include "simd/transpose.h"
+
+namespace fastconv {
+namespace {
+
+// Channels of one step: taps change every so many, which keeps the lines of the patch that
+// neighbouring taps share in L1 (16 planes x 3 rows x 2 lines are 6 KiB).
+constexpr int64_t kChannelBlock = 16;
+
+// One step's worth, [c][width], from `from` at the panel's first output and the step's first
+// channel and tap.
+template <class T>
+inline void pack_step(T* to, int64_t width, const T* from, int64_t output_stride,
+                      int64_t channel_stride, int64_t outputs, int64_t channels) {
+  if (output_stride == 1) {
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t m = 0; m < outputs; ++m) to[c * width + m] = from[c * channel_stride + m];
+  } else if (channel_stride == 1) {
+    transpose_copy(to, width, from, output_stride, outputs, channels);
+  } else {
+    for (int64_t m = 0; m < outputs; ++m)
+      for (int64_t c = 0; c < channels; ++c)
+        to[c * width + m] = from[m * output_stride + c * channel_stride];
+  }
+}
+
+// All taps of a block of channels that lie in memory as [output][c][tap], each output's run
+// contiguous (a filter as it comes): transposed in registers, then every row goes to the step
+// of its tap. Rows beyond the last full register are few and go one by one.
+template <class T>
+inline void pack_contiguous_block(T* to, int64_t width, const T* from, int64_t output_stride,
+                                  int64_t outputs, int64_t channels, int64_t taps) {
+  constexpr int n = kLanes<T>;
+  const int64_t length = channels * taps;
+  const auto row = [&](int64_t j) { return to + (j % taps * channels + j / taps) * width; };
+  for (int64_t m = 0; m < outputs; m += n) {
+    const int64_t valid = min(n, outputs - m);
+    int64_t j = 0;
+    for (; j + n <= length; j += n) {
+      Vec<T> block[n];
+      FASTCONV_UNROLL
+      for (int r = 0; r < n; ++r)
+        block[r] = r < valid ? load(from + (m + r) * output_stride + j) : Vec<T>{};
+      transpose<T>(block);
+      FASTCONV_UNROLL
+      for (int r = 0; r < n; ++r) store(row(j + r) + m, block[r]);
+    }
+    for (; j < length; ++j)
+      for (int64_t r = 0; r < valid; ++r) row(j)[m + r] = from[(m + r) * output_stride + j];
+  }
+}
+
+// Steps [first_step, last_step) of the panel of outputs that begins at `first`; steps are
+// numbered block of channels by block, and tap by tap within one.
+template <class T>
+void pack_weight(T* to, const T* weight, const int64_t* weight_stride, const Axis* axis,
+                 int64_t channels, int64_t outputs, int64_t first, int64_t first_step,
+                 int64_t last_step) {
+  const int64_t width = panel_width(outputs, first, kLanes<T>);
+  const int64_t count = min(width, outputs - first);
+  const int64_t taps = axis[0].taps * axis[1].taps * axis[2].taps;
+  const int64_t* stride = weight_stride;
+  // Whether taps in their order are consecutive, and channels follow each other after them.
+  const bool contiguous = axis[2].kernel_step == 1 && stride[1] == taps &&
+                          (axis[2].taps == 1 || stride[4] == 1) &&
+                          (axis[1].taps == 1 || (axis[1].kernel_step == 1 && stride[3] == axis[2].taps)) &&
+                          (axis[0].taps == 1 || (axis[0].kernel_step == 1 &&
+                                                 stride[2] == axis[1].taps * axis[2].taps));
+  const T* from = weight + first * stride[0];
+  for (int64_t step = first_step; step < last_step;) {
+    const int64_t block = step / taps, tap = step % taps;
+    const int64_t c = block * kChannelBlock, block_channels = min(kChannelBlock, channels - c);
+    const int64_t whole = contiguous && taps > 1 && tap == 0 && step + taps <= last_step;
+    const int64_t steps = whole ? taps : 1;
+    if (count < width)
+      for (int64_t i = 0; i < steps * block_channels * width; ++i) to[i] = T(0);
+    if (whole) {
+      pack_contiguous_block(to, width, from + c * stride[1], stride[0], count, block_channels,
+                            taps);
+    } else {
+      const int64_t kw = tap % axis[2].taps, kh = tap / axis[2].taps % axis[1].taps;
+      const int64_t kd = tap / axis[2].taps / axis[1].taps;
+      const auto kernel = [&](int i, int64_t t) {
+        return (axis[i].first_kernel + t * axis[i].kernel_step) * stride[i + 2];
+      };
+      pack_step(to, width, from + c * stride[1] + kernel(0, kd) + kernel(1, kh) + kernel(2, kw),
+                stride[0], stride[1], count, block_channels);
+    }
+    to += steps * block_channels * width;
+    step += steps;
+  }
+}
+
+}  // namespace
+}  // namespace fastconv

@@ -1,0 +1,3 @@
+// The oracle as one more instruction set.
+#define FASTCONV_ISA reference
+#include "dispatch/isa_table.h"

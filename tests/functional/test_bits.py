@@ -1,0 +1,121 @@
+"""The promised bits: no result depends on the number of threads, none on its batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cases import CONVS, LARGE, LAYOUTS
+from ops import CONV, CONV_BIAS, CONV_INPUT, CONV_TRANSPOSE, CONV_WEIGHT, MAX_POOL_BACKWARD
+
+from fastconv import functional, grad, runtime
+
+THREADS = (1, 2, 3, 8)
+FAST = [name for name in runtime.available_isas() if name != "reference"]
+
+pytestmark = pytest.mark.parametrize("isa", FAST, indirect=True)
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def operands(case, dtype, layout="planar"):
+    rng = np.random.default_rng(7)
+    shapes = (case.input_shape, case.weight_shape, case.output_shape)
+    x, w, dy = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    change = LAYOUTS[layout]
+    return change(x), change(w), change(dy), rng.standard_normal(case.oc).astype(dtype)
+
+
+def for_every_thread_count(compute):
+    """Compute with each number of threads, and require the bits of the first."""
+    with runtime.threads(THREADS[0]):
+        expected = compute()
+    for n in THREADS[1:]:
+        with runtime.threads(n):
+            for _ in range(2):  # tasks go to whichever thread is free
+                assert same_bits(compute(), expected), f"{n} threads"
+
+
+@pytest.mark.parametrize("layout", ["planar", "channels_last"])
+@pytest.mark.parametrize("name", LARGE)
+def test_threads_do_not_change_a_convolution(name, layout, isa, dtype):
+    case = LARGE[name]
+    nd = case.nd
+    x, w, dy, b = operands(case, dtype, layout)
+    for_every_thread_count(lambda: CONV[nd](x, w, b, **case.window, activation="relu"))
+    for_every_thread_count(lambda: CONV_INPUT[nd](x.shape, w, dy, **case.window))
+    for_every_thread_count(lambda: CONV_WEIGHT[nd](x, w.shape, dy, **case.window))
+    for_every_thread_count(lambda: CONV_BIAS[nd](dy))
+    for_every_thread_count(
+        lambda: CONV_TRANSPOSE[nd](dy, w, **{**case.window, "padding": case.pads})
+    )
+
+
+def test_threads_do_not_change_the_other_operations(isa, dtype, rng):
+    x = rng.standard_normal((8, 48, 40, 41)).astype(dtype)
+    dy = rng.standard_normal(x.shape).astype(dtype)
+    _, indices = functional.max_pool2d(x, 3, 2, 1, return_indices=True)
+    small = rng.standard_normal(indices.shape).astype(dtype)
+    cols = rng.standard_normal((2, 48 * 9, 40 * 41)).astype(dtype)
+    rows, w = x.reshape(-1, 640), rng.standard_normal((200, 640)).astype(dtype)
+    drows = rng.standard_normal((rows.shape[0], 200)).astype(dtype)
+    target = rng.integers(0, 48, (8, 40, 41))
+    for compute in (
+        lambda: functional.max_pool2d(x, 3, 2, 1),
+        lambda: functional.max_pool2d(x, 3, 2, 1, return_indices=True)[1],
+        lambda: MAX_POOL_BACKWARD[2](small, indices, x.shape),
+        lambda: functional.unfold(x[:2], 3, padding=1),
+        lambda: functional.fold(cols, (40, 41), 3, padding=1),
+        lambda: functional.relu(x),
+        lambda: grad.relu_backward(dy, x),
+        lambda: functional.softmax(x, 1),
+        lambda: functional.softmax(x, 3),
+        lambda: functional.log_softmax(x, 0),
+        lambda: grad.softmax_backward(dy, x, 1),
+        lambda: functional.cross_entropy(x, target, reduction="none"),
+        lambda: functional.cross_entropy(x, target),
+        lambda: grad.cross_entropy_backward(x, target),
+        lambda: functional.linear(rows, w),
+        lambda: grad.linear_input(drows, w),
+        lambda: grad.linear_weight(rows, drows),
+        lambda: grad.linear_bias(drows),
+    ):
+        for_every_thread_count(compute)
+
+
+@pytest.mark.parametrize("layout", ["planar", "channels_last"])
+@pytest.mark.parametrize("name", [*LARGE, *CONVS])
+def test_a_batch_does_not_change_its_images(name, layout, isa, dtype):
+    case = (LARGE | CONVS)[name]
+    nd = case.nd
+    shapes = ((5, *case.input_shape[1:]), (5, *case.output_shape[1:]))
+    rng = np.random.default_rng(7)
+    x, dy = (LAYOUTS[layout](rng.standard_normal(s).astype(dtype)) for s in shapes)
+    w = rng.standard_normal(case.weight_shape).astype(dtype)
+    y = CONV[nd](x, w, **case.window)
+    dx = CONV_INPUT[nd](x.shape, w, dy, **case.window)
+    for part in (slice(0, 1), slice(3, 4), slice(1, 4)):
+        assert same_bits(CONV[nd](x[part], w, **case.window), y[part])
+        alone = CONV_INPUT[nd](x[part].shape, w, dy[part], **case.window)
+        assert same_bits(alone, dx[part])
+    assert same_bits(CONV[nd](x[2], w, **case.window), y[2])
+
+
+def test_a_batch_does_not_change_its_rows(isa, dtype, rng):
+    x = rng.standard_normal((37, 150)).astype(dtype)
+    w = rng.standard_normal((65, 150)).astype(dtype)
+    dy = rng.standard_normal((37, 65)).astype(dtype)
+    y, dx = functional.linear(x, w), grad.linear_input(dy, w)
+    for rows in (slice(0, 1), slice(20, 21), slice(36, 37), slice(3, 30)):
+        assert same_bits(functional.linear(x[rows], w), y[rows])
+        assert same_bits(grad.linear_input(dy[rows], w), dx[rows])
+
+
+@pytest.mark.parametrize("name", ["3x3", "1x1", "groups", "one image"])
+def test_a_repeated_call_repeats_its_bits(name, isa, dtype):
+    case = LARGE[name]
+    x, w, dy, _ = operands(case, dtype)
+    first = CONV_WEIGHT[2](x, w.shape, dy, **case.window)
+    for _ in range(3):
+        assert same_bits(CONV_WEIGHT[2](x, w.shape, dy, **case.window), first)

@@ -1,0 +1,652 @@
+"""Wrong calls: the exception, and that its text names the argument, what came and what may."""
+
+from __future__ import annotations
+
+import array
+import datetime
+
+import numpy as np
+import pytest
+
+from fastconv import functional as F
+from fastconv import grad as G
+from fastconv import runtime
+
+X = np.ones((2, 4, 6, 7), np.float32)
+W = np.ones((8, 4, 3, 3), np.float32)
+B = np.ones(8, np.float32)
+Y = np.ones((2, 8, 4, 5), np.float32)
+SIGNAL = np.ones((2, 4, 9), np.float32)
+VALUES, INDICES = F.max_pool2d(X, 2, return_indices=True)
+LOGITS = np.ones((5, 3), np.float32)
+LABELS = np.array([0, 1, 2, 0, 1])
+
+
+def huge(*shape, dtype=np.float32):
+    """An array of any size that takes no memory."""
+    return np.lib.stride_tricks.as_strided(np.ones(1, dtype), shape, (0,) * len(shape))
+
+
+def read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def overlapping(shape, dtype=np.float32):
+    """An array all of whose elements are one."""
+    return np.lib.stride_tricks.as_strided(np.ones(1, dtype), shape, (0,) * len(shape))
+
+
+def inside(a, shape):
+    """An output that begins within the memory of `a`."""
+    return a.reshape(-1)[: int(np.prod(shape))].reshape(shape)
+
+
+class NoArray:
+    """Something that refuses to become an array."""
+
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("call detach() first")
+
+
+# what is wrong: (call, exception, what the text has to say)
+WRONG = {
+    # ---- arrays
+    "None": (lambda: F.conv2d(None, W), TypeError, ["input", "NoneType"]),
+    "string": (lambda: F.conv2d("image", W), TypeError, ["input", "<U5"]),
+    "bytes": (lambda: F.conv2d(b"image", W), TypeError, ["input", "S5", "float32 or float64"]),
+    "object that cannot be an array": (
+        lambda: F.conv2d(NoArray(), W),
+        TypeError,
+        ["input", "NoArray", "call detach() first"],
+    ),
+    "ragged list": (lambda: F.relu([[1.0], [1.0, 2.0]]), TypeError, ["input", "list"]),
+    "float16": (
+        lambda: F.conv2d(X.astype(np.float16), W),
+        TypeError,
+        ["input", "float16", "float32 or float64"],
+    ),
+    "complex": (lambda: F.relu(X.astype(complex)), TypeError, ["input", "complex128"]),
+    "long double": (
+        lambda: F.relu(X.astype(np.longdouble)),
+        TypeError,
+        ["input", str(np.dtype(np.longdouble))],
+    ),
+    "integers": (lambda: F.relu(np.arange(3)), TypeError, ["input", "int64", "float32 or float64"]),
+    "list of integers": (lambda: F.linear([[1, 2]], [[1, 2]]), TypeError, ["input", "int64"]),
+    "dates": (
+        lambda: F.relu(np.array([datetime.date(2024, 2, 29)], "datetime64[D]")),
+        TypeError,
+        ["input", "datetime64"],
+    ),
+    "foreign byte order": (
+        lambda: F.relu(X.astype(X.dtype.newbyteorder())),
+        TypeError,
+        ["input", ">f4", "native byte order"],
+    ),
+    "array.array of shorts": (
+        lambda: F.relu(array.array("h", [1, 2])),
+        TypeError,
+        ["input", "int16"],
+    ),
+    "mixed dtypes": (
+        lambda: F.conv2d(X, W.astype(np.float64)),
+        TypeError,
+        ["weight", "float64", "input", "float32"],
+    ),
+    "mixed bias": (
+        lambda: F.conv2d(X, W, B.astype(np.float64)),
+        TypeError,
+        ["bias", "float64", "float32"],
+    ),
+    "list meets float32": (
+        lambda: F.conv2d(X, W, [1.0] * 8),
+        TypeError,
+        ["bias", "float64", "float32"],
+    ),
+    "mixed residual": (
+        lambda: F.conv2d(X, W, residual=Y.astype(np.float64)),
+        TypeError,
+        ["residual", "float64", "float32"],
+    ),
+    "mixed gradient": (
+        lambda: G.conv2d_weight(X, W.shape, Y.astype(np.float64)),
+        TypeError,
+        ["float64", "float32"],
+    ),
+    # ---- ranks and shapes
+    "rank 2": (lambda: F.conv2d(X[0, 0], W), ValueError, ["input", "(6, 7)", "4"]),
+    "rank 5": (lambda: F.conv2d(X[None], W), ValueError, ["input", "(1, 2, 4, 6, 7)", "4"]),
+    "rank 6": (lambda: F.relu(np.ones((1,) * 6)), ValueError, ["input", "5", "(1, 1, 1, 1, 1, 1)"]),
+    "weight rank": (lambda: F.conv2d(X, W[0]), ValueError, ["weight", "(4, 3, 3)", "4"]),
+    "bias rank": (lambda: F.conv2d(X, W, B[:, None]), ValueError, ["bias", "(8, 1)"]),
+    "bias size": (lambda: F.conv2d(X, W, B[:7]), ValueError, ["bias", "(8,)", "(7,)"]),
+    "residual shape": (
+        lambda: F.conv2d(X, W, residual=X),
+        ValueError,
+        ["residual", "(2, 8, 4, 5)", "(2, 4, 6, 7)"],
+    ),
+    "channels": (lambda: F.conv2d(X[:, :3], W), ValueError, ["weight", "3", "(8, 4, 3, 3)"]),
+    "no channels": (lambda: F.conv2d(X[:, :0], W[:, :0]), ValueError, ["input", "(2, 0, 6, 7)"]),
+    "no pixels": (lambda: F.conv2d(X[:, :, :0], W), ValueError, ["input", "(2, 4, 0, 7)"]),
+    "no taps": (lambda: F.conv2d(X, W[..., :0]), ValueError, ["kernel_size", "(3, 0)"]),
+    "linear features": (
+        lambda: F.linear(LOGITS, np.ones((4, 2), np.float32)),
+        ValueError,
+        ["weight", "(4, 2)", "(5, 3)"],
+    ),
+    "linear weight rank": (
+        lambda: F.linear(LOGITS, np.ones(3, np.float32)),
+        ValueError,
+        ["weight", "(3,)"],
+    ),
+    "linear scalar": (lambda: F.linear(np.float32(1), W), ValueError, ["input", "()"]),
+    "linear residual": (
+        lambda: F.linear(np.ones((2, 3, 4)), np.ones((5, 4)), residual=np.ones((3, 2, 5))),
+        ValueError,
+        ["residual", "(2, 3)", "(3, 2, 5)"],
+    ),
+    "input_size does not fit": (
+        lambda: G.conv2d_input((2, 4, 9, 7), W, Y),
+        ValueError,
+        ["grad_output", "(2, 8, 7, 5)", "(2, 8, 4, 5)"],
+    ),
+    "input_size of another rank": (
+        lambda: G.conv2d_input((6, 7), W, Y),
+        ValueError,
+        ["input_size", "a tuple of 4 ints", "(6, 7)"],
+    ),
+    "input_size is one int": (
+        lambda: G.conv2d_input(7, W, Y),
+        TypeError,
+        ["input_size", "a tuple of 4 ints", "7"],
+    ),
+    "weight_size does not fit": (
+        lambda: G.conv2d_weight(X, (8, 4, 2, 2), Y),
+        ValueError,
+        ["grad_output", "(2, 8, 5, 6)", "(2, 8, 4, 5)"],
+    ),
+    "negative weight_size": (
+        lambda: G.conv2d_weight(X, (-8, 4, 3, 3), Y),
+        ValueError,
+        ["(-8, 4, 3, 3)", "negative"],
+    ),
+    "bias gradient rank": (lambda: G.conv2d_bias(B), ValueError, ["grad_output", "(8,)", "4"]),
+    "relu gradient shape": (
+        lambda: G.relu_backward(X, X[..., :3]),
+        ValueError,
+        ["output", "(2, 4, 6, 7)", "(2, 4, 6, 3)"],
+    ),
+    # ---- integers
+    "stride is a string": (
+        lambda: F.conv2d(X, W, stride="abc"),
+        TypeError,
+        ["stride: expected an int or a tuple of 2 ints, got 'abc'"],
+    ),
+    "stride is a float": (lambda: F.conv2d(X, W, stride=1.0), TypeError, ["stride", "1.0"]),
+    "stride is a bool": (lambda: F.conv2d(X, W, stride=True), TypeError, ["stride", "True"]),
+    "stride is None": (lambda: F.conv2d(X, W, stride=None), TypeError, ["stride", "None"]),
+    "stride of three": (
+        lambda: F.conv2d(X, W, stride=(1, 2, 3)),
+        ValueError,
+        ["stride", "a tuple of 2 ints", "(1, 2, 3)"],
+    ),
+    "floats in a tuple": (
+        lambda: F.conv2d(X, W, dilation=(1, 1.5)),
+        TypeError,
+        ["dilation", "(1, 1.5)"],
+    ),
+    "zero stride": (lambda: F.conv2d(X, W, stride=0), ValueError, ["stride", "(0, 0)", "positive"]),
+    "negative stride": (lambda: F.conv2d(X, W, stride=(1, -2)), ValueError, ["stride", "(1, -2)"]),
+    "zero dilation": (lambda: F.conv2d(X, W, dilation=0), ValueError, ["dilation", "(0, 0)"]),
+    "beyond 64 bits": (
+        lambda: F.conv2d(X, W, stride=10**30),
+        ValueError,
+        ["stride", str(10**30), "64-bit"],
+    ),
+    "zero groups": (lambda: F.conv2d(X, W, groups=0), ValueError, ["groups", "0"]),
+    "groups do not divide the input": (
+        lambda: F.conv2d(X, W, groups=3),
+        ValueError,
+        ["groups", "4", "input", "3"],
+    ),
+    "groups do not divide the output": (
+        lambda: F.conv2d(X, W[:7, :1], groups=4),
+        ValueError,
+        ["groups", "7", "weight", "4"],
+    ),
+    "groups is a tuple": (
+        lambda: F.conv2d(X, W, groups=(1,)),
+        ValueError,
+        ["groups: expected an int, got (1,)"],
+    ),
+    "groups is a float": (
+        lambda: F.conv2d(X, W, groups=1.5),
+        TypeError,
+        ["groups: expected an int, got 1.5"],
+    ),
+    # ---- padding
+    "negative padding": (lambda: F.conv2d(X, W, padding=-1), ValueError, ["padding", "-1"]),
+    "unknown padding": (
+        lambda: F.conv2d(X, W, padding="full"),
+        ValueError,
+        ["padding", "'valid'", "'same'", "'full'"],
+    ),
+    "upper-case padding": (lambda: F.conv2d(X, W, padding="SAME"), ValueError, ["padding", "SAME"]),
+    "three paddings": (
+        lambda: F.conv2d(X, W, padding=(1, 1, 1)),
+        ValueError,
+        ["padding", "a tuple of 2 ints", "(1, 1, 1)"],
+    ),
+    "triples for pairs": (
+        lambda: F.conv2d(X, W, padding=((1, 1, 1), (1, 1, 1))),
+        ValueError,
+        ["padding", "a tuple of 2 ints for each dimension", "(1, 1, 1)"],
+    ),
+    "pairs mixed with ints": (
+        lambda: F.conv2d(X, W, padding=((1, 1), 1)),
+        TypeError,
+        ["padding", "((1, 1), 1)"],
+    ),
+    "padding is a float": (lambda: F.conv2d(X, W, padding=0.5), TypeError, ["padding", "0.5"]),
+    "kernel larger than the padded input": (
+        lambda: F.conv2d(X[:, :, :2], W),
+        ValueError,
+        ["kernel_size", "3", "input", "2 + 0 + 0"],
+    ),
+    "dilated kernel larger than the padded input": (
+        lambda: F.conv2d(X, W, padding=1, dilation=5),
+        ValueError,
+        ["kernel_size", "3", "dilation 5", "6 + 1 + 1"],
+    ),
+    # ---- sizes that overflow
+    "huge output": (
+        lambda: F.conv2d(huge(1 << 20, 1, 1 << 20, 1 << 20), huge(1 << 20, 1, 1, 1)),
+        ValueError,
+        ["(1048576, 1", "64-bit"],
+    ),
+    "huge padding": (
+        lambda: F.conv2d(X, W, padding=1 << 62),
+        ValueError,
+        [str(1 << 62)],
+    ),
+    "more memory than there is": (
+        lambda: F.relu(huge(1 << 30, 1 << 29)),
+        MemoryError,
+        [str(1 << 61)],
+    ),
+    "huge input_size": (
+        lambda: G.conv2d_input((2, 4, 1 << 40, 1 << 40), W, Y),
+        ValueError,
+        ["(2, 4, 1099511627776, 1099511627776)", "too large"],
+    ),
+    "huge columns": (
+        lambda: F.unfold(huge(1, 1 << 30, 1 << 10, 1 << 10), 1 << 9),
+        ValueError,
+        ["columns", "64-bit"],
+    ),
+    # ---- out
+    "out of another shape": (
+        lambda: F.conv2d(X, W, out=np.ones((2, 8, 5, 4), np.float32)),
+        ValueError,
+        ["out", "(2, 8, 4, 5)", "(2, 8, 5, 4)"],
+    ),
+    "out of another dtype": (
+        lambda: F.conv2d(X, W, out=np.ones(Y.shape)),
+        TypeError,
+        ["out", "float32", "float64"],
+    ),
+    "out of an unsupported dtype": (
+        lambda: F.conv2d(X, W, out=np.ones(Y.shape, np.float16)),
+        TypeError,
+        ["out", "float16"],
+    ),
+    "out is read-only": (
+        lambda: F.conv2d(X, W, out=read_only(Y)),
+        ValueError,
+        ["out", "read-only"],
+    ),
+    "out is bytes": (lambda: F.relu(X, out=b"1234"), ValueError, ["out", "read-only"]),
+    "out is a list": (lambda: F.relu([1.0], out=[0.0]), TypeError, ["out", "writable", "list"]),
+    "out is unaligned": (
+        lambda: F.relu(X[0, 0, 0], out=np.zeros(29, np.uint8)[1:].view(np.float32)),
+        ValueError,
+        ["out", "aligned"],
+    ),
+    "out overlaps the input": (
+        lambda: F.conv2d(X, W[:4], padding=1, out=X),
+        ValueError,
+        ["out", "overlaps", "input"],
+    ),
+    "out overlaps the weight": (
+        lambda: F.conv2d(X[:1], W, out=inside(W, (1, 8, 4, 5))),
+        ValueError,
+        ["out", "overlaps", "weight"],
+    ),
+    "out overlaps part of the input": (
+        lambda: F.relu(X.reshape(-1)[:10], out=X.reshape(-1)[5:15]),
+        ValueError,
+        ["out", "overlaps", "input"],
+    ),
+    "elements of out overlap": (
+        lambda: F.conv2d(X, W, out=overlapping(Y.shape)),
+        ValueError,
+        ["out", "share memory"],
+    ),
+    "windows of out overlap": (
+        lambda: F.relu(
+            X[0, 0, :4, :4],
+            out=np.lib.stride_tricks.as_strided(np.zeros(7, np.float32), (4, 4), (4, 4)),
+        ),
+        ValueError,
+        ["out", "share memory"],
+    ),
+    "leading dimensions of out do not form one": (
+        lambda: F.linear(
+            np.ones((2, 3, 4)), np.ones((5, 4)), out=np.ones((3, 2, 5)).transpose(1, 0, 2)
+        ),
+        ValueError,
+        ["out", "leading dimensions"],
+    ),
+    # ---- epilogue
+    "unknown activation": (
+        lambda: F.conv2d(X, W, activation="tanh"),
+        ValueError,
+        ["activation", "'relu'", "'tanh'"],
+    ),
+    "activation is a function": (
+        lambda: F.linear(LOGITS, LOGITS, activation=F.relu),
+        ValueError,
+        ["activation", "function relu"],
+    ),
+    # ---- transposed convolution
+    "transposed: channels": (
+        lambda: F.conv_transpose2d(X, W),
+        ValueError,
+        ["weight", "4", "(8, 4, 3, 3)"],
+    ),
+    "transposed: output_padding": (
+        lambda: F.conv_transpose2d(X, W[:4], stride=2, output_padding=2),
+        ValueError,
+        ["output_padding", "2"],
+    ),
+    "transposed: negative output_padding": (
+        lambda: F.conv_transpose2d(X, W[:4], output_padding=-1),
+        ValueError,
+        ["output_padding", "-1"],
+    ),
+    "transposed: padding leaves nothing": (
+        lambda: F.conv_transpose2d(X, W[:4], padding=6),
+        ValueError,
+        ["padding", "output"],
+    ),
+    "transposed: negative padding": (
+        lambda: F.conv_transpose2d(X, W[:4], padding=-1),
+        ValueError,
+        ["padding", "-1"],
+    ),
+    "transposed: same": (
+        lambda: F.conv_transpose2d(X, W[:4], padding="same"),
+        ValueError,
+        ["padding", "'same'"],
+    ),
+    "transposed: stride": (
+        lambda: F.conv_transpose2d(X, W[:4], stride=0),
+        ValueError,
+        ["stride", "(0, 0)"],
+    ),
+    # ---- windows
+    "pool: rank": (lambda: F.max_pool2d(X[0, 0], 2), ValueError, ["input", "(6, 7)"]),
+    "pool: zero window": (lambda: F.max_pool2d(X, 0), ValueError, ["kernel_size", "(0, 0)"]),
+    "pool: window too large": (lambda: F.max_pool2d(X, 8), ValueError, ["kernel_size", "8"]),
+    "pool: padding beyond half the window": (
+        lambda: F.max_pool2d(X, 2, padding=2),
+        ValueError,
+        ["padding", "half", "2"],
+    ),
+    "pool: stride": (lambda: F.max_pool2d(X, 2, stride=-1), ValueError, ["stride", "(-1, -1)"]),
+    "pool: no images of no size": (
+        lambda: F.max_pool2d(X[:, :, :, :0], 1),
+        ValueError,
+        ["input", "(2, 4, 6, 0)"],
+    ),
+    "pool gradient: float indices": (
+        lambda: G.max_pool2d_backward(VALUES, VALUES, X.shape),
+        TypeError,
+        ["indices", "int64", "float32"],
+    ),
+    "pool gradient: int32 indices": (
+        lambda: G.max_pool2d_backward(VALUES, INDICES.astype(np.int32), X.shape),
+        TypeError,
+        ["indices", "int32", "int64"],
+    ),
+    "pool gradient: index too large": (
+        lambda: G.max_pool2d_backward(VALUES, INDICES + 100, X.shape),
+        ValueError,
+        ["indices", "[0, 42)"],
+    ),
+    "pool gradient: negative index": (
+        lambda: G.max_pool2d_backward(VALUES, INDICES - 100, X.shape),
+        ValueError,
+        ["indices", "[0, 42)", "-"],
+    ),
+    "pool gradient: shapes differ": (
+        lambda: G.max_pool2d_backward(VALUES, INDICES[:1], X.shape),
+        ValueError,
+        ["indices", "(2, 4, 3, 3)", "(1, 4, 3, 3)"],
+    ),
+    "pool gradient: other channels": (
+        lambda: G.max_pool2d_backward(VALUES, INDICES, (2, 5, 6, 7)),
+        ValueError,
+        ["grad_output", "(2, 5)", "(2, 4, 3, 3)"],
+    ),
+    "unpool: index outside": (
+        lambda: F.max_unpool2d(VALUES, INDICES, 2, output_size=(4, 4)),
+        ValueError,
+        ["indices", "[0, 16)"],
+    ),
+    "unpool: output_size": (
+        lambda: F.max_unpool2d(VALUES, INDICES, 2, output_size=(1, 2, 3)),
+        ValueError,
+        ["output_size", "(1, 2, 3)"],
+    ),
+    "unpool: whole output_size": (
+        lambda: F.max_unpool2d(VALUES, INDICES, 2, output_size=(3, 4, 6, 7)),
+        ValueError,
+        ["output_size", "(2, 4)", "(3, 4, 6, 7)"],
+    ),
+    "unpool: rank": (lambda: F.max_unpool2d(B, B, 2), ValueError, ["input", "(8,)"]),
+    "unpool gradient: index outside": (
+        lambda: G.max_unpool2d_backward(VALUES, INDICES),
+        ValueError,
+        ["indices", "[0, 9)"],
+    ),
+    "unpool gradient: negative index": (
+        lambda: G.max_unpool2d_backward(X, INDICES - 100),
+        ValueError,
+        ["indices", "[0, 42)"],
+    ),
+    "unpool gradient: dtype": (
+        lambda: G.max_unpool2d_backward(X, VALUES),
+        TypeError,
+        ["indices", "int64", "float32"],
+    ),
+    "unpool gradient: shapes": (
+        lambda: G.max_unpool2d_backward(X, INDICES[:1]),
+        ValueError,
+        ["indices", "(2, 4)", "(1, 4, 3, 3)"],
+    ),
+    "unpool gradient: rank": (
+        lambda: G.max_unpool2d_backward(B, INDICES),
+        ValueError,
+        ["grad_output", "(8,)"],
+    ),
+    "unfold: four dimensions": (
+        lambda: F.unfold(X, (1, 1, 1, 1)),
+        ValueError,
+        ["kernel_size", "(1, 1, 1, 1)"],
+    ),
+    "unfold: rank": (lambda: F.unfold(X, (2,)), ValueError, ["input", "(2, 4, 6, 7)"]),
+    "fold: rows": (
+        lambda: F.fold(np.ones((1, 10, 30), np.float32), (6, 7), (2, 3)),
+        ValueError,
+        ["input", "(1, 10, 30)", "(1, 6, 25)"],
+    ),
+    "fold: columns": (
+        lambda: F.fold(np.ones((1, 12, 30), np.float32), (6, 7), (2, 3)),
+        ValueError,
+        ["input", "(1, 12, 25)", "(1, 12, 30)"],
+    ),
+    "unfold gradient: input_size": (
+        lambda: G.unfold_backward(F.unfold(X, 2), (2, 5, 6, 7), 2),
+        ValueError,
+        ["input_size", "(2, 4, 6, 7)", "(2, 5, 6, 7)"],
+    ),
+    # ---- softmax and loss
+    "softmax: dim too large": (lambda: F.softmax(LOGITS, 2), ValueError, ["dim", "2"]),
+    "softmax: dim too small": (lambda: F.softmax(LOGITS, -3), ValueError, ["dim", "-3"]),
+    "softmax: dim is None": (
+        lambda: F.softmax(LOGITS, None),
+        TypeError,
+        ["dim: expected an int, got None"],
+    ),
+    "softmax: dim beyond 32 bits": (
+        lambda: F.softmax(LOGITS, 1 << 32),
+        ValueError,
+        ["dim", str(1 << 32)],
+    ),
+    "softmax: scalar": (lambda: F.softmax(np.float32(1), 0), ValueError, ["dim", "0"]),
+    "loss: target too large": (
+        lambda: F.cross_entropy(LOGITS, LABELS + 1),
+        ValueError,
+        ["target", "[0, 3)", "3"],
+    ),
+    "loss: negative target": (
+        lambda: F.cross_entropy(LOGITS, LABELS - 1),
+        ValueError,
+        ["target", "[0, 3)", "-1"],
+    ),
+    "loss: int32 target": (
+        lambda: F.cross_entropy(LOGITS, LABELS.astype(np.int32)),
+        TypeError,
+        ["target", "int32", "int64"],
+    ),
+    "loss: one-hot target": (
+        lambda: F.cross_entropy(LOGITS, LOGITS),
+        TypeError,
+        ["target", "int64", "float32"],
+    ),
+    "loss: target of another size": (
+        lambda: F.cross_entropy(LOGITS, LABELS[:4]),
+        ValueError,
+        ["target", "(5,)", "(4,)"],
+    ),
+    "loss: reduction": (
+        lambda: F.cross_entropy(LOGITS, LABELS, reduction="average"),
+        ValueError,
+        ["reduction", "'mean'", "'average'"],
+    ),
+    "loss: smoothing": (
+        lambda: F.cross_entropy(LOGITS, LABELS, label_smoothing=1.5),
+        ValueError,
+        ["label_smoothing", "1.5"],
+    ),
+    "loss: smoothing is NaN": (
+        lambda: F.cross_entropy(LOGITS, LABELS, label_smoothing=float("nan")),
+        ValueError,
+        ["label_smoothing", "nan"],
+    ),
+    "loss: smoothing is a string": (
+        lambda: F.cross_entropy(LOGITS, LABELS, label_smoothing="0.1"),
+        TypeError,
+        ["label_smoothing: expected a number, got '0.1'"],
+    ),
+    "loss gradient: target out of range": (
+        lambda: G.cross_entropy_backward(LOGITS, LABELS + 1),
+        ValueError,
+        ["target", "[0, 3)", "3"],
+    ),
+    "loss gradient: array for the mean": (
+        lambda: G.cross_entropy_backward(LOGITS, LABELS, np.ones(5)),
+        TypeError,
+        ["grad_output", "number"],
+    ),
+    "loss gradient: shape": (
+        lambda: G.cross_entropy_backward(LOGITS, LABELS, LOGITS[:4, 0], reduction="none"),
+        ValueError,
+        ["(5,)", "(4,)"],
+    ),
+    # ---- runtime
+    "no threads": (lambda: runtime.set_num_threads(0), ValueError, ["num_threads", "0"]),
+    "negative threads": (lambda: runtime.set_num_threads(-1), ValueError, ["num_threads", "-1"]),
+    "too many threads": (
+        lambda: runtime.set_num_threads(1 << 20),
+        ValueError,
+        ["num_threads", str(1 << 20)],
+    ),
+    "threads beyond 32 bits": (
+        lambda: runtime.set_num_threads((1 << 32) + 1),
+        ValueError,
+        ["num_threads"],
+    ),
+    "threads is a string": (
+        lambda: runtime.set_num_threads("2"),
+        TypeError,
+        ["num_threads: expected an int, got '2'"],
+    ),
+    "no threads here": (
+        lambda: runtime.threads(0).__enter__(),
+        ValueError,
+        ["num_threads", "0"],
+    ),
+    "too many threads here": (
+        lambda: run_with_threads(1 << 20),
+        ValueError,
+        ["num_threads", str(1 << 20)],
+    ),
+    "unknown instruction set": (
+        lambda: runtime.set_isa("mmx"),
+        RuntimeError,
+        ["mmx", "reference"],
+    ),
+    "instruction set is a number": (lambda: runtime.set_isa(2), TypeError, ["name", "2"]),
+    "unknown instruction set for a block": (
+        lambda: runtime.use_isa("mmx").__enter__(),
+        RuntimeError,
+        ["mmx"],
+    ),
+    "unknown probe": (
+        lambda: runtime.measure_peak("memory"),
+        ValueError,
+        ["probe", "'fma'", "'memory'"],
+    ),
+    "probe of integers": (
+        lambda: runtime.measure_peak(dtype=np.int64),
+        TypeError,
+        ["dtype", "int64"],
+    ),
+    "probe of no time": (lambda: runtime.measure_peak(seconds=0), ValueError, ["seconds", "0"]),
+    "probe of a string": (
+        lambda: runtime.measure_peak(seconds="1"),
+        TypeError,
+        ["seconds: expected a number, got '1'"],
+    ),
+}
+
+
+def run_with_threads(num_threads):
+    with runtime.threads(num_threads):
+        F.relu(X)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_call(name):
+    call, exception, parts = WRONG[name]
+    threads, isa = runtime.get_num_threads(), runtime.isa()
+    with pytest.raises(exception) as caught:
+        call()
+    assert type(caught.value) is exception
+    for part in parts:
+        assert part in str(caught.value)
+    assert (runtime.get_num_threads(), runtime.isa()) == (threads, isa)

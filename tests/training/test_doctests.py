@@ -1,0 +1,27 @@
+"""The examples in the docstrings of everything above `functional`."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import fastconv
+
+PACKAGES = ("layers", "models", "training")
+MODULES = ("checkpoints", "datasets", "images", "initializers", "plot", "summary", "utils")
+
+
+def names():
+    yield from (f"fastconv.{name}" for name in MODULES)
+    for package in PACKAGES:
+        path = importlib.import_module(f"fastconv.{package}").__path__
+        yield from (f"fastconv.{package}.{found.name}" for found in pkgutil.iter_modules(path))
+
+
+@pytest.mark.parametrize("name", list(names()))
+def test_examples(name):
+    for extra in ("tqdm", "safetensors", "matplotlib", "sklearn", "PIL"):
+        pytest.importorskip(extra)
+    assert fastconv.__name__ == "fastconv"
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
