@@ -96,7 +96,7 @@ def train(options: argparse.Namespace) -> int:
     )
     plot.plot_predictions(x_test, predicted, y_test, folder / "predictions.png")
     if history.interrupted:
-        print(f"\nstopped in epoch {len(history.epoch) + 1}")
+        print(f"\nstopped in epoch {len(history.epoch) + 1}, keeping what was learned")
     print(
         f"\nheld-out accuracy {100 * (1 - wrong / len(y_test)):.2f} % "
         f"({wrong} of {len(y_test)} wrong) after {time.perf_counter() - start:.1f} s"
@@ -176,15 +176,22 @@ def _parser() -> argparse.ArgumentParser:
         "predictions.png in a folder. Ctrl-C stops early and keeps what was learned.",
         formatter_class=formatter,
     )
-    command.add_argument("--epochs", type=_positive, default=12, help="passes over the images")
-    command.add_argument("--batch-size", type=_positive, default=64, help="images per step")
+    command.add_argument(
+        "--epochs", type=positive_integer, default=12, help="passes over the images"
+    )
+    command.add_argument("--batch-size", type=positive_integer, default=64, help="images per step")
     command.add_argument(
         "--learning-rate", type=float, default=0.001, help="Adam's, falling to 0 as a cosine"
     )
     command.add_argument(
-        "--augment", type=_natural, default=9, help="turned, scaled and shifted copies per image"
+        "--augment",
+        type=natural_number,
+        default=9,
+        help="turned, scaled and shifted copies per image",
     )
-    command.add_argument("--seed", type=_natural, default=0, help="the same seed, the same bits")
+    command.add_argument(
+        "--seed", type=natural_number, default=0, help="the same seed, the same bits"
+    )
     command.add_argument(
         "--output", type=Path, default=Path("fastconv-lenet5"), help="folder for the results"
     )
@@ -218,14 +225,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
+def positive_integer(text: str) -> int:
+    """Read an argument; argparse names this function in its message."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is no positive integer")
     return value
 
 
-def _natural(text: str) -> int:
+def natural_number(text: str) -> int:
+    """Read an argument; argparse names this function in its message."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")

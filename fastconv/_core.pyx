@@ -17,7 +17,7 @@ from cpython.buffer cimport (
 )
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uintptr_t
 from libc.stdlib cimport llabs
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 
 from fastconv._arguments cimport *
 from fastconv._capi cimport *
@@ -154,6 +154,7 @@ cdef tuple as_tuple(const int64_t *values, int count):
 
 
 @cython.final
+@cython.no_gc
 cdef class _Call:
     """The arrays of one call to the library; their buffers are released with it."""
 
@@ -235,7 +236,11 @@ cdef class _Call:
         cdef _Memory memory
         self.result = out
         if out is not None:
-            return self.take(out, "out", ndim if first else -1, True)
+            tensor = self.take(out, "out", ndim if first else -1, True)
+            if tensor.ndim != ndim or memcmp(tensor.shape, shape, ndim * sizeof(int64_t)) != 0:
+                raise ValueError(f"out: expected shape {as_tuple(shape + first, ndim - first)}, "
+                                 f"got {as_tuple(tensor.shape + first, tensor.ndim - first)}")
+            return tensor
         permuted = memory_order(axes, ndim, like, elementwise)
         for i in range(ndim):
             axis = axes[i]

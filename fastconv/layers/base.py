@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Self, TypedDict, TypeVar
 
@@ -15,7 +16,14 @@ from fastconv import initializers
 from fastconv.layers.parameter import Parameter
 from fastconv.layers.types import FLOATS, Array, Shape
 
-__all__ = ["Layer", "LayerOptions", "deserialize_layer", "register_layer", "serialize_layer"]
+__all__ = [
+    "Layer",
+    "LayerOptions",
+    "blank_parameters",
+    "deserialize_layer",
+    "register_layer",
+    "serialize_layer",
+]
 
 
 class LayerOptions(TypedDict, total=False):
@@ -134,7 +142,8 @@ class Layer:
         trainable: bool = True,
     ) -> Parameter:
         """Make a parameter of this shape, in Keras' order; see `Parameter` for `storage`."""
-        value = initializers.get(initializer)(tuple(shape), self.dtype)
+        first = initializers.Zeros() if _blank.get() else initializers.get(initializer)
+        value = first(tuple(shape), self.dtype)
         parameter = Parameter(name, value, storage=storage, trainable=trainable)
         self._parameters[name] = parameter
         return parameter
@@ -343,6 +352,27 @@ def as_shape(shape: Sequence[int | None], argument: str) -> Shape:
 
 _L = TypeVar("_L", bound=type[Layer])
 _registry: dict[str, type[Layer]] = {}
+
+
+_blank: ContextVar[bool] = ContextVar("blank", default=False)
+
+
+@contextlib.contextmanager
+def blank_parameters() -> Iterator[None]:
+    """Let layers that are built inside begin with zeros; their values come from elsewhere.
+
+    Examples
+    --------
+    >>> layer = Layer()
+    >>> with blank_parameters():
+    ...     layer.add_weight("scale", (2,), "ones").value
+    array([0., 0.], dtype=float32)
+    """
+    token = _blank.set(True)
+    try:
+        yield
+    finally:
+        _blank.reset(token)
 
 
 def register_layer(cls: _L) -> _L:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Unpack
 
-import numpy as np
-
 from fastconv import functional, grad, initializers
 from fastconv.layers import windows
 from fastconv.layers.activation import Activated
@@ -155,15 +153,7 @@ class Conv(Activated):
         return windows.split_shape(shape, self.rank, self.data_format, self.name)
 
     def _room(self, x: Array, shape: Shape) -> Array | None:
-        """Return memory for a result, where the operand's layout says nothing about its own.
-
-        A kernel's result has the layout of its operand, but with one channel that could be
-        either. Left to choose, the result would be planar and meet channels-last arrays in the
-        next elementwise operation, which is slow on such pairs.
-        """
-        if self.data_format == "channels_first" or x.shape[-1] != 1:
-            return None
-        return windows.channels_first(np.empty(tuple(e or 0 for e in shape), x.dtype))
+        return windows.room(x, shape) if self.data_format == "channels_last" else None
 
     def _channels_first(self, x: Array) -> Array:
         """View an array of this layer's data format as (N, C, spatial...)."""

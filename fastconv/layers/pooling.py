@@ -54,19 +54,20 @@ class MaxPooling(Layer):
         window = (self.pool_size, self.strides, self.padding)
         if training:
             y, indices = pool(view, *window, return_indices=True)
-            self._save(indices, view.shape)
+            self._save(indices, view.shape, x.shape)
         else:
             y = pool(view, *window)
         return windows.channels_last(y) if last else y
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
         """Return the gradient of the input: each output's goes where its maximum was."""
-        indices, size = self._saved()
+        indices, size, shape = self._saved()
         if not need_input_grad:
             return None
         last = self.data_format == "channels_last"
         dy = windows.channels_first(grad) if last else grad
-        dx = _KERNELS[self.rank][1](dy, indices, size)
+        out = windows.room(grad, shape) if last else None
+        dx = _KERNELS[self.rank][1](dy, indices, size, out=out)
         return windows.channels_last(dx) if last else dx
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

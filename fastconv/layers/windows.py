@@ -18,6 +18,7 @@ __all__ = [
     "leftovers",
     "output_sizes",
     "padding",
+    "room",
     "sizes",
     "split_shape",
 ]
@@ -193,3 +194,22 @@ def channels_first(x: Array) -> Array:
 def channels_last(x: Array) -> Array:
     """View (N, C, spatial...) as (N, spatial..., C)."""
     return x.transpose(0, *range(2, x.ndim), 1)
+
+
+def room(x: Array, shape: Shape) -> Array | None:
+    """Return memory for a kernel's result, where its operand leaves the layout open; or None.
+
+    A result has the layout of its operand, x (N, spatial..., C). With one channel or one pixel
+    that could be either, and left to choose, the result would be planar and meet channels-last
+    arrays in the next elementwise operation, which is slow on such pairs.
+
+    Parameters
+    ----------
+    x : ndarray
+        The operand.
+    shape : tuple of int
+        The result's, (N, spatial..., C); the array returned is its view as `channels_first`.
+    """
+    if x.shape[-1] > 1 and max(x.shape[1:-1]) > 1:
+        return None
+    return channels_first(np.empty(tuple(extent or 0 for extent in shape), x.dtype))

@@ -142,7 +142,7 @@ class Model(Layer):
         self,
         optimizer: str | optimizers.Optimizer,
         loss: str | losses.Loss,
-        metrics: Sequence[str | metrics.Metric] = (),
+        metrics: Sequence[str | metrics.Metric] | None = None,
     ) -> None:
         """Choose what `fit` does.
 
@@ -152,7 +152,7 @@ class Model(Layer):
             ``"sgd"``, ``"adam"``, or one with arguments; see `fastconv.training.optimizers`.
         loss : str or Loss
             See `fastconv.training.losses`.
-        metrics : sequence of str or Metric
+        metrics : sequence of str or Metric, optional
             ``"accuracy"``, or see `fastconv.training.metrics`.
         """
         chosen = losses.get(loss)

@@ -18,7 +18,7 @@ import numpy as np
 
 import fastconv
 from fastconv.checkpoints import read_checkpoint, write_checkpoint
-from fastconv.layers.base import Layer, deserialize_layer, serialize_layer
+from fastconv.layers.base import Layer, blank_parameters, deserialize_layer, serialize_layer
 from fastconv.layers.types import Array
 from fastconv.models.model import Model
 from fastconv.training import losses, metrics, optimizers
@@ -91,7 +91,8 @@ def load_model(
     """
     arrays, description = read_checkpoint(path)
     try:
-        model = deserialize_layer(description["model"], custom_objects)
+        with blank_parameters():
+            model = deserialize_layer(description["model"], custom_objects)
         if not isinstance(model, Model):
             raise ValueError(f"holds a {type(model).__name__}, not a model")
         _fill(model, _below("parameters/", arrays))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,8 +18,20 @@ _T = TypeVar("_T")
 
 
 def text(logs: Mapping[str, float]) -> str:
-    """Return logs as one piece of text."""
-    return "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
+    """Return logs as one piece of text.
+
+    Examples
+    --------
+    >>> text({"loss": 0.5, "accuracy": 0.9, "val_loss": 0.6})
+    'loss 0.5000 (val 0.6000)  accuracy 0.9000'
+    """
+    parts = []
+    for name, value in logs.items():
+        held_out = logs.get(f"val_{name}")
+        if not name.startswith("val_"):
+            val = "" if held_out is None else f" (val {held_out:.4f})"
+            parts.append(f"{name} {value:.4f}{val}")
+    return "  ".join(parts)
 
 
 class ProgressBar(Callback):
@@ -38,13 +51,14 @@ class ProgressBar(Callback):
     def on_epoch_begin(self, epoch: int) -> None:
         """Open the bar."""
         epochs = self.params["epochs"]
+        columns, rows = shutil.get_terminal_size()  # 80 x 24 where a terminal says 0 x 0
         self._bar = self._tqdm(
             total=self.params["steps"],
             desc=f"Epoch {epoch + 1:{len(str(epochs))}d}/{epochs}",
-            unit="batch",
             file=self.file or sys.stderr,
-            dynamic_ncols=True,
-            bar_format="{desc} {bar:24} {n_fmt}/{total_fmt} {elapsed}{postfix}",
+            ncols=min(columns, 100),
+            nrows=rows,
+            bar_format="{desc} {bar} {elapsed}{postfix}",
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:

@@ -12,10 +12,12 @@
 //
 // Threads: a task owns a block of panels x channels for all taps. Where that gives too few
 // tasks the positions are cut into pieces whose sums are added in order; how many is decided
-// by the problem alone, and so are the bits.
+// by the problem alone, and so are the bits. Depthwise filters have a kernel of their own
+// (depthwise_weight.h).
 #include "core/canonical.h"
 #include "dispatch/kernel_export.h"
 #include "kernels/conv_taps.h"
+#include "kernels/depthwise_weight.h"
 #include "simd/parallel_for.h"
 #include "simd/transpose.h"
 
@@ -303,6 +305,7 @@ void store_sums(const Plan<T>& plan, const Owned& owned, const T* sums, T* dweig
 
 template <class T>
 void conv_backward_weight(const ConvArgs<T>& args) {
+  if (is_depthwise(*args.params)) return run_depthwise_weight(args);
   const Plan<T> plan(args);
   char* workspace = static_cast<char*>(args.exec.workspace);
   const auto scratch_of = [&](int worker) {
@@ -340,7 +343,8 @@ void conv_backward_weight(const ConvArgs<T>& args) {
 
 template <class T>
 void conv_backward_weight_workspace(const ConvArgs<T>& args) {
-  *args.workspace_size = Plan<T>(args).total_bytes;
+  *args.workspace_size = is_depthwise(*args.params) ? DepthwisePlan<T>(args).total_bytes
+                                                    : Plan<T>(args).total_bytes;
 }
 
 }  // namespace

@@ -5,10 +5,12 @@
 //   in (N, G * C, spatial)   weight, per group (M, C, taps)   out (N, G * M, spatial)
 //
 // conv_taps.h says how both directions are this sum. Vectors run along the outputs
-// (direct_outputs.h) or, where a group has too few of them to fill one, along the positions
-// (direct_positions.h). Which is decided by the problem and its element type, never by the
-// batch or the threads.
+// (direct_outputs.h); where a group has too few of them to fill one, along the positions
+// (direct_positions.h) or, in a depthwise convolution on channels-last data, along the
+// channels of all groups (direct_channels.h). Which is decided by the problem, its element
+// type and its layout, never by the batch or the threads.
 #include "dispatch/kernel_export.h"
+#include "kernels/direct_channels.h"
 #include "kernels/direct_outputs.h"
 #include "kernels/direct_positions.h"
 
@@ -29,9 +31,17 @@ bool along_positions(const ConvParams& p, bool backward) {
 }
 
 template <class T>
+bool along_channels(const ConvArgs<T>& args, bool backward) {
+  return along_channels(backward ? backward_operands(args, *args.params)
+                                 : forward_operands(args, *args.params));
+}
+
+template <class T>
 void run(const ConvArgs<T>& args, bool backward) {
   if (args.params->n == 0) return;
-  if (along_positions<T>(*args.params, backward))
+  if (along_channels(args, backward))
+    run_channels(args, backward);
+  else if (along_positions<T>(*args.params, backward))
     run_positions(args, backward);
   else
     run_outputs(args, backward);
@@ -39,10 +49,14 @@ void run(const ConvArgs<T>& args, bool backward) {
 
 template <class T>
 void answer_workspace(const ConvArgs<T>& args, bool backward) {
-  *args.workspace_size = args.params->n == 0 ? 0
-                         : along_positions<T>(*args.params, backward)
-                             ? PositionsPlan<T>(args, backward).total_bytes
-                             : OutputsPlan<T>(args, backward).total_bytes;
+  if (args.params->n == 0)
+    *args.workspace_size = 0;
+  else if (along_channels(args, backward))
+    *args.workspace_size = ChannelsPlan<T>(args, backward).total_bytes;
+  else if (along_positions<T>(*args.params, backward))
+    *args.workspace_size = PositionsPlan<T>(args, backward).total_bytes;
+  else
+    *args.workspace_size = OutputsPlan<T>(args, backward).total_bytes;
 }
 
 template <class T>

@@ -255,17 +255,20 @@ def test_out_is_written_and_returned(layout, rng, dtype):
         expected = compute()
         out = LAYOUTS[layout](np.full(expected.shape, np.nan, dtype))
         assert compute(out=out) is out
-        np.testing.assert_array_equal(out, expected)
+        # The order of summation may depend on the layout.
+        np.testing.assert_allclose(out, expected, rtol=0, atol=200 * np.finfo(dtype).eps)
 
 
-def test_out_by_protocol(rng):
+@pytest.mark.parametrize("wrap", [WithDLPack, memoryview], ids=lambda w: w.__name__)
+def test_out_by_protocol(wrap, rng):
+    if wrap is WithDLPack and np.lib.NumpyVersion(np.__version__) < "2.1.0":
+        pytest.skip("this NumPy takes whatever comes by DLPack for read-only")
     x, w = operands(rng)
     expected = functional.conv2d(x, w)
-    for wrap in (memoryview, WithDLPack):
-        values = np.empty_like(expected)
-        out = wrap(values)
-        assert functional.conv2d(x, w, out=out) is out
-        np.testing.assert_array_equal(values, expected)
+    values = np.empty_like(expected)
+    out = wrap(values)
+    assert functional.conv2d(x, w, out=out) is out
+    np.testing.assert_array_equal(values, expected)
 
 
 def test_nothing_around_out_is_written(rng, dtype):
@@ -274,7 +277,8 @@ def test_nothing_around_out_is_written(rng, dtype):
         frame = LAYOUTS[layout](np.full((4, 10, 8, 9), 7, dtype))
         out = frame[1:3, 1:9, 2:6, 2:7]
         functional.conv2d(x, w, out=out)
-        np.testing.assert_array_equal(out, functional.conv2d(x, w))
+        expected = functional.conv2d(x, w)
+        np.testing.assert_allclose(out, expected, rtol=0, atol=200 * np.finfo(dtype).eps)
         out[...] = 7
         assert (frame == 7).all()
 

@@ -28,7 +28,7 @@ def _every_layout(a):
 def test_relu_and_its_gradient(shape, isa, dtype, rng):
     x = np.asarray(rng.standard_normal(shape).astype(dtype))
     dy = np.asarray(rng.standard_normal(shape).astype(dtype))
-    y = np.maximum(x, 0)
+    y = np.maximum(x, dtype(0))
     for view, dview in zip(_every_layout(x), _every_layout(dy), strict=True):
         np.testing.assert_array_equal(functional.relu(view), y)
         np.testing.assert_array_equal(grad.relu_backward(dview, y), dy * (y > 0))

@@ -96,6 +96,26 @@ def test_both_data_formats_compute_the_same():
     np.testing.assert_allclose(Flatten("channels_first")(z), flat, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Conv2D(4, 3, padding="same"), (5, 5, 1)),
+        (Conv2D(1, 3, padding="same"), (5, 5, 4)),
+        (Conv2D(4, 5), (5, 5, 3)),
+        (Conv2D(4, 1), (1, 1, 3)),
+        (Conv1D(4, 3), (3, 2)),
+        (MaxPooling2D(5), (5, 5, 3)),
+        (MaxPooling2D(2), (5, 5, 3)),
+    ],
+)
+def test_channels_last_stays_channels_last_in_memory(layer, shape):
+    x = np.ones((2, *shape), np.float32)
+    layer.build(x.shape)
+    y = layer.forward(x, training=True)
+    assert y.flags.c_contiguous
+    assert layer.backward(np.ones(y.shape, np.float32)).flags.c_contiguous
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("source", ["uint8", "int64", "float32", "float64"])
 def test_layers_compute_in_their_dtype(dtype, source):
@@ -207,14 +227,20 @@ def test_parameter():
     ("make", "message"),
     [
         (lambda: Conv2D(0, 3), "filters: got 0, expected a positive integer"),
-        (lambda: Conv2D(4, (3, 3, 3)), r"kernel_size: got \(3, 3, 3\), expected a positive integer "
-         "or 2 of them"),
+        (
+            lambda: Conv2D(4, (3, 3, 3)),
+            r"kernel_size: got \(3, 3, 3\), expected a positive integer "
+            "or 2 of them",
+        ),
         (lambda: Conv2D(4, 3, strides=-1), "strides: got -1, expected"),
         (lambda: Conv2D(4, 3, strides=1.5), "strides: got 1.5, expected"),
         (lambda: Conv2D(4, 3, padding="full"), "padding: got 'full', expected 'valid', 'same'"),
         (lambda: Conv2D(4, 3, padding=(1, -1)), r"padding: got \(1, -1\), expected"),
         (lambda: Conv2D(4, 3, padding=True), "padding: got True, expected"),
-        (lambda: Conv2D(4, 3, data_format="NHWC"), "data_format: got 'NHWC', expected 'channels_la"),
+        (
+            lambda: Conv2D(4, 3, data_format="NHWC"),
+            "data_format: got 'NHWC', expected 'channels_la",
+        ),
         (lambda: Conv2D(4, 3, groups=3), "groups: got 3, expected a divisor of the 4 filters"),
         (lambda: Conv2D(4, 3, activation="gelu"), "activation: got 'gelu', expected None or one"),
         (lambda: Conv2D(4, 3, kernel_initializer="he"), "initializer: got 'he', expected an Init"),
@@ -225,11 +251,16 @@ def test_parameter():
         (lambda: layers.Input((28, -1)), r"shape: got \(28, -1\), expected positive integers or"),
         (lambda: Dense(3, name="a/b"), "name: got 'a/b', expected a non-empty string without"),
         (lambda: Dense(3, dtype="float16"), "dtype: got float16, expected float32 or float64"),
-        (lambda: Conv2D(4, 3)(np.ones((2, 5, 5))), r"conv2d: got an input of shape \(2, 5, 5\), "
-         r"expected \(batch, height, width, channels\)"),
+        (
+            lambda: Conv2D(4, 3)(np.ones((2, 5, 5))),
+            r"conv2d: got an input of shape \(2, 5, 5\), "
+            r"expected \(batch, height, width, channels\)",
+        ),
         (lambda: Conv2D(4, 3, data_format="channels_first")(np.ones((2, 5))), "batch, channels, h"),
-        (lambda: Conv2D(4, 3, groups=2)(np.ones((2, 5, 5, 3))), "got 3 input channels, expected a "
-         "multiple of the 2 groups"),
+        (
+            lambda: Conv2D(4, 3, groups=2)(np.ones((2, 5, 5, 3))),
+            "got 3 input channels, expected a multiple of the 2 groups",
+        ),
         (lambda: Conv2D(4, 3).compute_output_shape((1, 2, 5, 1)), r"the window of \(3, 3\)"),
         (lambda: Dense(3).build((None, None)), "with a known last extent"),
         (lambda: deserialize_layer({"class_name": "Nope"}), "class_name: got 'Nope', which is no"),

@@ -45,11 +45,6 @@ def test_unknown_extents_stay_unknown():
     assert Flatten().compute_output_shape((None, None, 3)) == (None, None)
 
 
-@pytest.mark.parametrize("n", [7, 7, 7, 32, 227, 55])
-def test_the_notes_name_strides_that_do_not_fit(n):
-    assert Conv1D(1, 3, 1).notes((None, n, 1)) == []
-
-
 def test_output_sizes_of_the_lectures(lectures):
     for case in lectures["output_size"]["cases"]:
         layer = Conv1D(1, case["F"], case["S"], case["P"])

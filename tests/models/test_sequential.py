@@ -69,7 +69,9 @@ def test_lenet5():
 def test_summary_names_a_stride_that_does_not_fit(capsys):
     model = Sequential([MaxPooling2D(3, input_shape=(7, 7, 1))])
     model.summary()
-    assert "max_pooling2d: stride 3 does not fit 7: the last 1 is left out" in capsys.readouterr().out
+    assert (
+        "max_pooling2d: stride 3 does not fit 7: the last 1 is left out" in capsys.readouterr().out
+    )
     lines = []
     model.summary(print_fn=lines.append)
     assert len(lines) == 1
@@ -167,7 +169,10 @@ def test_layers_before_the_first_trainable_one_are_skipped():
     ("run", "message"),
     [
         (lambda m: m.predict(np.ones((2, 5))), r"x: got shape \(2, 5\), expected \(None, 4\)"),
-        (lambda m: m.predict(np.ones((2, 4, 1))), r"x: got shape \(2, 4, 1\), expected \(None, 4\)"),
+        (
+            lambda m: m.predict(np.ones((2, 4, 1))),
+            r"x: got shape \(2, 4, 1\), expected \(None, 4\)",
+        ),
         (lambda m: m.predict(["a"]), "x: got <U1 of shape"),
         (lambda m: m.predict(np.ones((2, 4)), batch_size=0), "batch_size: got 0, expected a pos"),
         (lambda m: m.add(Input((3,))), "got an Input, which only the first layer may be"),

@@ -1,5 +1,7 @@
 """The command line, as a user runs it."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -14,6 +16,10 @@ image_module = pytest.importorskip("PIL.Image")
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
+
+# The bits are the same for any number of threads; one is fast on a busy machine as well.
+ENVIRONMENT = {**os.environ, "FASTCONV_NUM_THREADS": "1"}
+TRAIN = ("train", "--epochs", 3, "--augment", 3)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +36,7 @@ def run(folder):
             text=True,
             cwd=folder,
             timeout=300,
+            env=ENVIRONMENT,
         )
 
     return run
@@ -37,8 +44,8 @@ def run(folder):
 
 @pytest.fixture(scope="module")
 def trained(run, folder):
-    """What `train` leaves after two epochs."""
-    result = run("train", "--epochs", 2, "--augment", 1, "--output", "out")
+    """What `train` leaves after a few epochs."""
+    result = run(*TRAIN, "--output", "out")
     assert result.returncode == 0, result.stderr
     return result, folder / "out"
 
@@ -52,9 +59,9 @@ def test_train(trained):
         "training_curve.png",
     ]
     assert "61,706" in result.stdout
-    assert "Epoch 2/2" in result.stdout
+    assert "Epoch 3/3" in result.stdout
     accuracy = float(result.stdout.rpartition("held-out accuracy ")[2].split()[0])
-    assert accuracy > 85
+    assert accuracy > 94
     assert result.stderr == ""
     for name in ("filters", "predictions", "training_curve"):
         with image_module.open(out / f"{name}.png") as picture:
@@ -64,12 +71,37 @@ def test_train(trained):
 
 
 def test_train_repeats_itself(run, trained, folder):
-    result = run("train", "--epochs", 2, "--augment", 1, "--output", "again", "--quiet")
+    result = run(*TRAIN, "--output", "again", "--quiet")
     assert result.returncode == 0, result.stderr
     assert "Epoch" not in result.stdout + result.stderr
     one, two = (load_model(folder / f / "model.safetensors") for f in ("out", "again"))
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_ctrl_c_keeps_what_was_learned(folder):
+    arguments = ["train", "--epochs", "1000", "--augment", "0", "--output", "stopped"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastconv", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=ENVIRONMENT,
+    )
+    try:
+        while "Epoch    1/1000" not in (line := process.stdout.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert err == ""
+    assert "stopped in epoch" in out
+    assert "held-out accuracy" in out
+    assert load_model(folder / "stopped" / "model.safetensors").optimizer.iterations >= 23
+    assert (folder / "stopped" / "training_curve.png").exists()
 
 
 def digits(count):
@@ -106,7 +138,8 @@ def test_predict(run, trained, folder):
     assert all(line[3] == "%" and 10 <= float(line[2]) <= 100 for line in lines)
     right = np.array([int(line[1]) == label for line, label in zip(lines, labels, strict=True)])
     for kind in range(4):
-        assert right[kind::4].sum() >= 8, (kind, right)
+        assert right[kind::4].sum() >= 7, (kind, right)
+    assert right.sum() >= 35, right
 
     # the data set's own format gives just what the model says to the data set
     model = load_model(folder / "out" / "model.safetensors")
@@ -123,7 +156,9 @@ def test_polarity_can_be_given(run, trained, folder):
     digit = np.pad(digits(1)[0][0].repeat(10, 0).repeat(10, 1), 20, constant_values=0)
     image_module.fromarray(digit).save(path)
     model = folder / "out" / "model.safetensors"
-    said = {how: run("predict", model, path, "--invert", how).stdout for how in ("auto", "yes", "no")}
+    said = {
+        how: run("predict", model, path, "--invert", how).stdout for how in ("auto", "yes", "no")
+    }
     assert said["auto"] == said["no"] != said["yes"]
 
 

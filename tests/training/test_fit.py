@@ -279,14 +279,16 @@ def test_verbose_1_is_a_bar_and_2_a_line(capfd):
     out, err = capfd.readouterr()
     assert err == ""
     assert [line.split("  ")[0] for line in out.splitlines()] == ["Epoch 1/2", "Epoch 2/2"]
-    assert "val_accuracy" in out
+    assert "(val " in out
     model.evaluate(X, Y, verbose=2)
     assert capfd.readouterr().out.startswith("loss ")
 
 
 def test_without_tqdm(monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    with pytest.raises(ImportError, match=r'ProgressBar needs tqdm: pip install "fastconv\[train\]'):
+    with pytest.raises(
+        ImportError, match=r'ProgressBar needs tqdm: pip install "fastconv\[train\]'
+    ):
         classifier().fit(X, Y, verbose=1)
     classifier().fit(X, Y)
     assert "Epoch 1/1" in capfd.readouterr().out

@@ -110,11 +110,16 @@ def test_configuration_round_trip():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SparseCategoricalCrossentropy()([0, 1], SOFTMAX[:3, 0]), r"y_true: got shape "
-         r"\(2,\), expected \(3,\), class numbers"),
+        (
+            lambda: SparseCategoricalCrossentropy()([0, 1], SOFTMAX[:3, 0]),
+            r"y_true: got shape "
+            r"\(2,\), expected \(3,\), class numbers",
+        ),
         (lambda: SparseCategoricalCrossentropy()(ONE_HOT, SOFTMAX), "categorical_crossentropy"),
-        (lambda: SparseCategoricalCrossentropy()([5], SOFTMAX[:1, 0]), "y_true: got classes from 5 "
-         "to 5, expected 0 to 4"),
+        (
+            lambda: SparseCategoricalCrossentropy()([5], SOFTMAX[:1, 0]),
+            "y_true: got classes from 5 to 5, expected 0 to 4",
+        ),
         (lambda: SparseCategoricalCrossentropy()([0.5], SOFTMAX[:1, 0]), "no whole class numbers"),
         (lambda: CategoricalCrossentropy()(LABELS, SOFTMAX), r"y_true: got shape \(4, 3\), expect"),
         (lambda: MeanSquaredError()(np.ones((2, 3)), np.ones((2, 1))), "y_true: got shape"),
