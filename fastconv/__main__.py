@@ -42,8 +42,10 @@ def train(options: argparse.Namespace) -> int:
     from fastconv.datasets import augment, load_digits, resize
     from fastconv.models import lenet5
     from fastconv.training import Adam, LearningRateScheduler
-    from fastconv.utils import set_random_seed
+    from fastconv.utils import import_extra, set_random_seed
 
+    for module in ("matplotlib", "safetensors"):  # now rather than after the training
+        import_extra(module, "fastconv train")
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()

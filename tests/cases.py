@@ -264,7 +264,7 @@ def _read_only(a: np.ndarray) -> np.ndarray:
     return a
 
 
-def _unaligned(a: np.ndarray) -> np.ndarray:
+def unaligned(a: np.ndarray) -> np.ndarray:
     """The same values one byte off their natural alignment."""
     view = np.frombuffer(bytearray(a.nbytes + 1), np.uint8)[1:].view(a.dtype).reshape(a.shape)
     view[...] = a
@@ -280,4 +280,3 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "fortran": _fortran,
     "read_only": _read_only,
 }
-UNALIGNED = _unaligned

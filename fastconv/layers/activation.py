@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from fastconv.layers.base import Layer, LayerOptions, register_layer
+from fastconv.layers.base import Layer, LayerOptions
 from fastconv.layers.nonlinearity import LINEAR, Nonlinearity, get
+from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array
 
 __all__ = ["Activated", "Activation", "ReLU", "Softmax"]

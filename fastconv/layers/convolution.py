@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Unpack
 from fastconv import functional, grad, initializers
 from fastconv.layers import windows
 from fastconv.layers.activation import Activated
-from fastconv.layers.base import LayerOptions, register_layer
+from fastconv.layers.base import LayerOptions
 from fastconv.layers.nonlinearity import Nonlinearity
+from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
 
 __all__ = ["Conv1D", "Conv2D", "Conv3D"]

@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 from numpy.typing import DTypeLike
 
-from fastconv.layers.base import Layer, LayerOptions, as_shape, register_layer
+from fastconv.layers.base import Layer, LayerOptions, as_shape
+from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
 
 __all__ = ["Input", "InputLayer"]

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Unpack
 
 from fastconv import functional, grad
 from fastconv.layers import windows
-from fastconv.layers.base import Layer, LayerOptions, register_layer
+from fastconv.layers.base import Layer, LayerOptions
+from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
 
 __all__ = ["MaxPooling1D", "MaxPooling2D", "MaxPooling3D"]

@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from fastconv.layers.base import Layer, LayerOptions, register_layer
+from fastconv.layers.base import Layer, LayerOptions
+from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array
 from fastconv.utils import next_seed
 

@@ -6,7 +6,8 @@ import math
 from typing import Any, Unpack
 
 from fastconv.layers import windows
-from fastconv.layers.base import Layer, LayerOptions, register_layer
+from fastconv.layers.base import Layer, LayerOptions
+from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
 
 __all__ = ["Flatten"]

@@ -18,7 +18,8 @@ import numpy as np
 
 import fastconv
 from fastconv.checkpoints import read_checkpoint, write_checkpoint
-from fastconv.layers.base import Layer, blank_parameters, deserialize_layer, serialize_layer
+from fastconv.layers.base import Layer, blank_parameters
+from fastconv.layers.registry import deserialize_layer, serialize_layer
 from fastconv.layers.types import Array
 from fastconv.models.model import Model
 from fastconv.training import losses, metrics, optimizers

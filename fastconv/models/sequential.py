@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, Unpack
 
-from fastconv.layers.base import (
-    Layer,
-    LayerOptions,
-    as_shape,
-    deserialize_layer,
-    register_layer,
-    serialize_layer,
-)
+from fastconv.layers.base import Layer, LayerOptions, as_shape
 from fastconv.layers.input import InputLayer
+from fastconv.layers.registry import deserialize_layer, register_layer, serialize_layer
 from fastconv.layers.types import Array, Shape
 from fastconv.models.model import Model
 

@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
-from cases import LAYOUTS, UNALIGNED, conv, same_pads
+from cases import LAYOUTS, conv, same_pads, unaligned
 
 from fastconv import functional, grad, runtime
 
@@ -77,7 +77,7 @@ def test_a_subclass_of_ndarray(rng, tmp_path):
 def test_unaligned_inputs_are_copied(rng, dtype):
     x, w = operands(rng, dtype)
     np.testing.assert_array_equal(
-        functional.conv2d(UNALIGNED(x), UNALIGNED(w)), functional.conv2d(x, w)
+        functional.conv2d(unaligned(x), unaligned(w)), functional.conv2d(x, w)
     )
 
 

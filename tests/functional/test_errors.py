@@ -23,7 +23,7 @@ LABELS = np.array([0, 1, 2, 0, 1])
 
 
 def huge(*shape, dtype=np.float32):
-    """An array of any size that takes no memory."""
+    """An array of any size, all of whose elements are one."""
     return np.lib.stride_tricks.as_strided(np.ones(1, dtype), shape, (0,) * len(shape))
 
 
@@ -31,11 +31,6 @@ def read_only(a):
     a = a.copy()
     a.flags.writeable = False
     return a
-
-
-def overlapping(shape, dtype=np.float32):
-    """An array all of whose elements are one."""
-    return np.lib.stride_tricks.as_strided(np.ones(1, dtype), shape, (0,) * len(shape))
 
 
 def inside(a, shape):
@@ -292,6 +287,26 @@ WRONG = {
         ValueError,
         ["out", "(2, 8, 4, 5)", "(2, 8, 5, 4)"],
     ),
+    "out of another shape than input_size": (
+        lambda: G.conv2d_input(X.shape, W, Y, out=np.ones((1, 4, 6, 7), np.float32)),
+        ValueError,
+        ["out", "(2, 4, 6, 7)", "(1, 4, 6, 7)"],
+    ),
+    "out of another shape than weight_size": (
+        lambda: G.conv2d_weight(X, W.shape, Y, out=np.ones((8, 3, 4, 3), np.float32)),
+        ValueError,
+        ["out", "(8, 4, 3, 3)", "(8, 3, 4, 3)"],
+    ),
+    "out of another shape, unbatched": (
+        lambda: F.conv2d(X[0], W, out=np.ones((8, 4, 6), np.float32)),
+        ValueError,
+        ["out", "(8, 4, 5)", "(8, 4, 6)"],
+    ),
+    "out with a batch for one image": (
+        lambda: F.conv2d(X[0], W, out=np.ones((2, 8, 4, 5), np.float32)),
+        ValueError,
+        ["out", "(8, 4, 5)"],
+    ),
     "out of another dtype": (
         lambda: F.conv2d(X, W, out=np.ones(Y.shape)),
         TypeError,
@@ -330,7 +345,7 @@ WRONG = {
         ["out", "overlaps", "input"],
     ),
     "elements of out overlap": (
-        lambda: F.conv2d(X, W, out=overlapping(Y.shape)),
+        lambda: F.conv2d(X, W, out=huge(*Y.shape)),
         ValueError,
         ["out", "share memory"],
     ),

@@ -9,7 +9,16 @@ import pytest
 import fastconv
 
 PACKAGES = ("layers", "models", "training")
-MODULES = ("checkpoints", "datasets", "images", "initializers", "plot", "summary", "utils")
+MODULES = (
+    "__main__",
+    "checkpoints",
+    "datasets",
+    "images",
+    "initializers",
+    "plot",
+    "summary",
+    "utils",
+)
 
 
 def names():
