@@ -267,7 +267,7 @@ cdef class _Call:
         return tensor
 
 
-# ---- operations ------------------------------------------------------------------------
+# ---- convolution ----------------------------------------------------------------------
 
 cdef int epilogue(fastconv_epilogue *result, _Call call, int ndim, object bias,
                   object activation, object residual) except -1:
@@ -283,15 +283,6 @@ cdef int epilogue(fastconv_epilogue *result, _Call call, int ndim, object bias,
         result.activation = FASTCONV_RELU
     return 0
 
-
-def sizes(value, int count, str name, bint one=True):
-    """At most 5 integers of an argument, for the little arithmetic that is done in Python."""
-    cdef int64_t result[5]
-    integers(result, count, value, name, one)
-    return as_tuple(result, count)
-
-
-# ---- convolution ----------------------------------------------------------------------
 
 def conv_forward(int nd, input, weight, bias, stride, padding, dilation, groups, activation,
                  residual, out):
@@ -559,6 +550,13 @@ def cross_entropy_backward(grad_loss, input, target, ignore_index, label_smoothi
 
 
 # ---- the library ----------------------------------------------------------------------
+
+def sizes(value, int count, str name, bint one=True):
+    """At most 5 integers of an argument, for the little arithmetic that is done in Python."""
+    cdef int64_t result[5]
+    integers(result, count, value, name, one)
+    return as_tuple(result, count)
+
 
 def version():
     return fastconv_version().decode()

@@ -35,6 +35,10 @@ fastconv_status run(fastconv_conv_computation computation, const ConvParams& p,
                     const fastconv_exec* exec, size_t* workspace_size) {
   int threads;
   FASTCONV_TRY(choose_threads(exec, macs(p), kMacsPerThread, &threads));
+  if (exec != nullptr && exec->precision != FASTCONV_PRECISION_HIGH &&
+      exec->precision != FASTCONV_PRECISION_HIGHEST)
+    return fail(FASTCONV_INVALID_ARGUMENT, "precision: unknown value %d", exec->precision);
+  const bool highest = exec != nullptr && exec->precision == FASTCONV_PRECISION_HIGHEST;
   return with_kernels(x.dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);
     const auto data = [](const fastconv_tensor* tensor) {
@@ -49,7 +53,7 @@ fastconv_status run(fastconv_conv_computation computation, const ConvParams& p,
     args.bias = data(epilogue != nullptr ? epilogue->bias : nullptr);
     args.residual = data(epilogue != nullptr ? epilogue->residual : nullptr);
     args.workspace_size = &needed;
-    args.exec = {threads, nullptr};
+    args.exec = {threads, nullptr, highest};
     const Computation<T>& kernels = kComputations<T>[computation];
     (table.*kernels.workspace)(args);
     if (workspace_size != nullptr) {

@@ -11,6 +11,7 @@ namespace fastconv {
 struct Exec {
   int threads;
   void* workspace;
+  bool highest_precision = false;  // sum directly: no algorithm that trades accuracy for speed
 };
 
 // forward reads x, weight and writes y; backward_input reads y, weight and writes x (and is

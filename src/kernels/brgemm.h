@@ -1,15 +1,15 @@
 // The micro-kernel under forward, backward_input, backward_weight and the dense layer: a
 // batch-reduce matrix product (Georganas et al., arXiv 1906.06440) in registers.
 //
-//   tile[m, j] = sum over steps s, k in [0, s.k) of a[s.offset + k * a_stride + m] * b[...]
-//   a: broadcast operand, MR consecutive elements a k    b: packed, [total k][NV * lanes]
+//   tile[m, j] = sum over steps s, k in [0, s.k) of a[s.offset + k * a_stride + m * kRow] * b[...]
+//   a: broadcast operand, rows kRow apart    b: packed, [total k][NV * lanes]
 //   tile: [MR][NV * lanes]
 //
 // One step is one tap of a filter over a run of channels (or one row of an image, for weight
 // gradients): its operands lie at an arbitrary offset, so a convolution is a list of steps
-// over one packed patch of the input and no im2col matrix exists. That the MR broadcast
-// elements are consecutive makes every address base + constant, which leaves the load ports
-// and the address units with nothing but the loads themselves.
+// over one packed patch of the input and no im2col matrix exists. That the distance of the MR
+// broadcast elements is known to the compiler (1, or a block of channels) makes every address
+// base + constant, which leaves the load ports with nothing but the loads themselves.
 //
 // The order of summation is that of the list, whatever MR, NV or how a caller cuts the list
 // (an accumulating call continues where the last one stopped, in the same precision): the
@@ -41,7 +41,7 @@ constexpr int kMaxVecs = 2;
 template <class T>
 constexpr int kPanel = kMaxVecs * kLanes<T>;  // columns of a full tile
 
-template <class T, int MR, int NV>
+template <class T, int kRow, int MR, int NV>
 void micro_kernel(T* tile, bool accumulate, const T* a, int64_t a_stride, const T* b,
                   const BatchStep* steps, int64_t count) {
   constexpr int lanes = kLanes<T>;
@@ -60,7 +60,7 @@ void micro_kernel(T* tile, bool accumulate, const T* a, int64_t a_stride, const 
       for (int v = 0; v < NV; ++v) b_k[v] = load(b + v * lanes);
       FASTCONV_UNROLL
       for (int m = 0; m < MR; ++m) {
-        const Vec<T> a_mk = broadcast(a_k[m]);
+        const Vec<T> a_mk = broadcast(a_k[m * kRow]);
         FASTCONV_UNROLL
         for (int v = 0; v < NV; ++v) sum[m][v] += a_mk * b_k[v];
       }
@@ -79,25 +79,25 @@ template <class T>
 using MicroKernel = void (*)(T* tile, bool accumulate, const T* a, int64_t a_stride, const T* b,
                              const BatchStep* steps, int64_t count);
 
-// kMicroKernels<T>.at[vectors - 1][rows - 1]
+// kMicroKernels<T, kRow>.at[vectors - 1][rows - 1]
 template <class T>
 struct MicroKernelTable {
   MicroKernel<T> at[kMaxVecs][kMaxRows];
 };
-template <class T, int NV, int MR = 1>
+template <class T, int kRow, int NV, int MR = 1>
 constexpr void fill_rows(MicroKernelTable<T>& table) {
-  table.at[NV - 1][MR - 1] = &micro_kernel<T, MR, NV>;
-  if constexpr (MR < kMaxRows) fill_rows<T, NV, MR + 1>(table);
+  table.at[NV - 1][MR - 1] = &micro_kernel<T, kRow, MR, NV>;
+  if constexpr (MR < kMaxRows) fill_rows<T, kRow, NV, MR + 1>(table);
 }
-template <class T>
+template <class T, int kRow>
 constexpr MicroKernelTable<T> make_micro_kernels() {
   MicroKernelTable<T> table = {};
-  fill_rows<T, 1>(table);
-  fill_rows<T, 2>(table);
+  fill_rows<T, kRow, 1>(table);
+  fill_rows<T, kRow, 2>(table);
   return table;
 }
-template <class T>
-constexpr MicroKernelTable<T> kMicroKernels = make_micro_kernels<T>();
+template <class T, int kRow = 1>
+constexpr MicroKernelTable<T> kMicroKernels = make_micro_kernels<T, kRow>();
 
 // Tiles are never much smaller than MR: 15 positions are 8 + 7, not 14 + 1.
 FASTCONV_INLINE int64_t tile_count(int64_t positions) {

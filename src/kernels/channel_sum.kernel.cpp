@@ -22,7 +22,7 @@ namespace fastconv {
 namespace {
 
 constexpr int kDepth = 64;
-constexpr int kPartials = 2048;            // sums kept between the loops: 16 KiB of stack at most
+constexpr int kPartials = 2048;  // sums kept between the loops: 16 KiB of stack at most
 constexpr int kMaxPieces = 32;
 constexpr int64_t kPieceElements = 65536;  // of x: microseconds of work, worth a task
 
@@ -131,6 +131,10 @@ void channel_sum(const ChannelSumArgs<T>& args) {
   const int64_t* const strides[1] = {args.x_stride};
   const Collapsed<1> loops = collapse<1>(extent, strides);
   const int64_t positions = count_elements(loops);
+  if (positions == 0) {
+    for (int64_t c = 0; c < C; ++c) args.out[c * args.out_stride] = 0;
+    return;
+  }
   const int64_t block = channels_last ? kVectors * L : 1;
   const int64_t pieces = clamp(positions * block / kPieceElements, 1, kMaxPieces);
   const int64_t group = kPartials / (pieces * block) * block;  // channels at a time

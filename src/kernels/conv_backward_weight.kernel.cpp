@@ -1,350 +1,52 @@
-// The gradient of the filters.
+// The gradient of the filters, for every shape, stride and layout.
 //
 //   dweight[m, c, k] = sum over n, o of y[n, m, o] * x[n, c, o * stride - pad + k * dilation]
-//   x (N, IC, spatial)   y (N, OC, out)   dweight (OC, IC / G, kernel), per group below
+//   x (N, IC, spatial)   y (N, OC, out)   dweight (OC, IC / G, kernel)
 //
-// A matrix product whose long dimension, the output positions, is summed away: the
-// micro-kernel's k runs along the positions of a row, a step is a row. Both operands are
-// packed channel by channel within a position: y in panels (the vector operand), x in blocks
-// of channels (the broadcast operand). With channels innermost, neighbouring columns of the
-// filter are neighbouring runs of the same patch, so (kw, c) is one dimension of the tile,
-// and a first layer with its 3 channels still has 9 or 33 rows.
-//
-// Threads: a task owns a block of panels x channels for all taps. Where that gives too few
-// tasks the positions are cut into pieces whose sums are added in order; how many is decided
-// by the problem alone, and so are the bits. Depthwise filters have a kernel of their own
-// (depthwise_weight.h).
-#include "core/canonical.h"
+// It is computed by
+//   winograd_weight.h    3x3 filters with stride 1 in float32, unless precision is "highest"
+//   depthwise_weight.h   one input and one output channel a group
+//   direct_weight.h      all else
 #include "dispatch/kernel_export.h"
-#include "kernels/conv_taps.h"
 #include "kernels/depthwise_weight.h"
-#include "simd/parallel_for.h"
-#include "simd/transpose.h"
+#include "kernels/direct_weight.h"
+#include "kernels/winograd_weight.h"
 
 namespace fastconv {
 namespace {
 
-// Positions of a block, through the bytes of one packed panel of y: long enough that loading
-// and storing the tile (56 vectors against 28 multiply-adds a position) does not count, and
-// L2 still holds it beside the patch of x and the sums.
-constexpr int64_t kPanelBytes = 64 << 10;
-// Rows of the sums, taps x channels: what the packing of a panel of y is shared by.
-constexpr int64_t kSumRows = 1024;
-// Sums of all panels of a task.
-constexpr int64_t kSumBytes = 256 << 10;
-// Tasks that keep a machine busy and its cores evenly loaded.
-constexpr int64_t kTasks = 24;
-
 template <class T>
-struct Plan {
-  ConvParams p;
-  int64_t channels, outputs;  // of one group
-  int64_t channel_block, channel_blocks, panel_block, panel_blocks;
-  int64_t rows, columns, row_blocks, column_blocks, blocks;  // of output positions
-  int64_t pieces, tasks;
-  int64_t row_pitch, slice_pitch;  // of a patch of x
-  int64_t taps, patch_size, panel_size, sum_size;
-  size_t sums_at, worker_at, worker_bytes, total_bytes;
-
-  explicit Plan(const ConvArgs<T>& args) : p(canonical(*args.params)) {
-    constexpr int64_t item = sizeof(T);
-    channels = p.in_channels / p.groups;
-    outputs = p.out_channels / p.groups;
-    taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
-    channel_blocks = ceil_div(channels, max(16, kSumRows / taps / 16 * 16));
-    channel_block = min(channels, round_up(ceil_div(channels, channel_blocks), 16));
-    channel_blocks = ceil_div(channels, channel_block);
-    const int64_t panel_sums = taps * channel_block * kPanel<T>;
-    const int64_t panels = ceil_div(outputs, kPanel<T>);
-    panel_blocks = ceil_div(panels, max(1, kSumBytes / item / panel_sums));
-    panel_block = ceil_div(panels, panel_blocks);
-    panel_blocks = ceil_div(panels, panel_block);
-    sum_size = panel_block * panel_sums;
-
-    const int64_t positions = kPanelBytes / item / kPanel<T>;
-    column_blocks = ceil_div(p.out[2], positions);
-    columns = ceil_div(p.out[2], column_blocks);
-    row_blocks = ceil_div(p.out[1], max(1, positions / columns));
-    rows = ceil_div(p.out[1], row_blocks);
-    row_blocks = ceil_div(p.out[1], rows);
-    blocks = p.n * p.out[0] * row_blocks * column_blocks;
-
-    tasks = p.groups * panel_blocks * channel_blocks;
-    pieces = max(1, min(blocks, ceil_div(kTasks, tasks)));
-
-    row_pitch = reach(2, columns).extent * channel_block;
-    slice_pitch = reach(1, rows).extent * row_pitch;
-    patch_size = round_up(p.kernel[0] * slice_pitch, 64);
-    panel_size = round_up(rows * columns * kPanel<T>, 64);
-
-    sums_at = 0;
-    worker_at = pieces > 1 ? static_cast<size_t>(round_up(pieces * tasks * sum_size * item, 64)) : 0;
-    worker_bytes = static_cast<size_t>(
-        round_up((patch_size + panel_size + (pieces > 1 ? 0 : sum_size)) * item, 64) +
-        round_up(rows * static_cast<int64_t>(sizeof(BatchStep)), 64));
-    total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
-  }
-
-  // What `positions` neighbouring outputs read of x along one axis.
-  Reach reach(int axis, int64_t positions) const {
-    return {positions, p.stride[axis], p.kernel[axis], p.dilation[axis]};
-  }
-};
-
-// dst[i * width + c] = src[c * channel_stride + i * position_stride]
-template <class T>
-void pack_positions(T* dst, int64_t width, const T* src, int64_t channels, int64_t channel_stride,
-                    int64_t positions, int64_t position_stride) {
-  if (channel_stride == 1) {
-    for (int64_t i = 0; i < positions; ++i) {
-      const T* from = src + i * position_stride;
-      T* to = dst + i * width;
-      int64_t c = 0;
-      for (; c + kLanes<T> <= channels; c += kLanes<T>) store(to + c, load(from + c));
-      for (; c < channels; ++c) to[c] = from[c];
-    }
-  } else if (position_stride == 1) {
-    transpose_copy(dst, width, src, channel_stride, channels, positions);
-  } else {
-    for (int64_t i = 0; i < positions; ++i)
-      for (int64_t c = 0; c < channels; ++c)
-        dst[i * width + c] = src[c * channel_stride + i * position_stride];
-  }
-}
-
-template <class T>
-inline void zero(T* data, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) data[i] = T(0);
-}
-
-// A block of output positions.
-struct Block {
-  int64_t n, od, oh, ow, rows, columns;
-};
-
-template <class T>
-Block block_at(const Plan<T>& plan, int64_t index) {
-  Block b;
-  b.ow = index % plan.column_blocks * plan.columns;
-  index /= plan.column_blocks;
-  b.oh = index % plan.row_blocks * plan.rows;
-  index /= plan.row_blocks;
-  b.od = index % plan.p.out[0];
-  b.n = index / plan.p.out[0];
-  b.rows = min(plan.rows, plan.p.out[1] - b.oh);
-  b.columns = max(0, min(plan.columns, plan.p.out[2] - b.ow));
-  return b;
-}
-
-// patch[kd][row][column][c] of channels [0, count) from `x` on, zeros for padding.
-template <class T>
-void pack_x(const Plan<T>& plan, const Block& block, const T* x, int64_t count, T* patch) {
-  const ConvParams& p = plan.p;
-  const int64_t first_row = block.oh * p.stride[1] - p.pad_before[1];
-  const int64_t first_column = block.ow * p.stride[2] - p.pad_before[2];
-  const Reach height = plan.reach(1, block.rows), width = plan.reach(2, block.columns);
-  for (int64_t kd = 0; kd < p.kernel[0]; ++kd) {
-    const int64_t id = block.od * p.stride[0] - p.pad_before[0] + kd * p.dilation[0];
-    for (int64_t row = 0; row < height.extent; ++row) {
-      const int64_t ih = first_row + height.position(row);
-      T* to = patch + kd * plan.slice_pitch + row * plan.row_pitch;
-      if (id < 0 || id >= p.in[0] || ih < 0 || ih >= p.in[1]) {
-        zero(to, width.extent * count);
-        continue;
-      }
-      for (int64_t segment = 0; segment < width.segments; ++segment) {
-        // Input column first + i for i in [0, length); those inside the image are [begin, end).
-        const int64_t first = first_column + segment * width.segment_step;
-        const int64_t length = width.segment_extent;
-        const int64_t begin = min(max(0, -first), length);
-        const int64_t end = max(begin, min(p.in[2] - first, length));
-        zero(to, begin * count);
-        pack_positions(to + begin * count, count,
-                       x + id * p.x_stride[2] + ih * p.x_stride[3] + (first + begin) * p.x_stride[4],
-                       count, p.x_stride[1], end - begin, p.x_stride[4]);
-        zero(to + end * count, (length - end) * count);
-        to += length * count;
-      }
-    }
-  }
-}
-
-// panel[row][column][width], zeros beyond the last output channel.
-template <class T>
-void pack_y(const Plan<T>& plan, const Block& block, const T* y, int64_t count, int64_t width,
-            T* panel) {
-  const int64_t* stride = plan.p.y_stride;
-  if (count < width) zero(panel, block.rows * block.columns * width);
-  for (int64_t row = 0; row < block.rows; ++row)
-    pack_positions(panel + row * block.columns * width, width, y + row * stride[3], count,
-                   stride[1], block.columns, stride[4]);
-}
-
-// What a task owns: outputs from `output` and channels from `channel` on, of group g.
-struct Owned {
-  int64_t g, output, outputs, channel, channels;
-};
-
-template <class T>
-Owned owned_by(const Plan<T>& plan, int64_t task) {
-  Owned o;
-  o.channel = task % plan.channel_blocks * plan.channel_block;
-  task /= plan.channel_blocks;
-  o.output = task % plan.panel_blocks * plan.panel_block * kPanel<T>;
-  o.g = task / plan.panel_blocks;
-  o.channels = min(plan.channel_block, plan.channels - o.channel);
-  o.outputs = min(plan.panel_block * kPanel<T>, plan.outputs - o.output);
-  return o;
-}
-
-// Adds blocks [first, last) of positions to sums[panel][kd, kh][kw, c][width].
-template <class T>
-void accumulate(const Plan<T>& plan, const ConvArgs<T>& args, const Owned& owned, int64_t first,
-                int64_t last, char* scratch, T* sums) {
-  const ConvParams& p = plan.p;
-  T* patch = reinterpret_cast<T*>(scratch);
-  T* panel = patch + plan.patch_size;
-  BatchStep* steps = reinterpret_cast<BatchStep*>(scratch + plan.worker_bytes) - plan.rows;
-  zero(sums, plan.sum_size);
-  // Dense columns of the filter are one run of the patch; dilated ones are taken one by one.
-  const bool dense = p.dilation[2] == 1;
-  const int64_t runs = dense ? 1 : p.kernel[2];
-  const int64_t run_rows = (dense ? p.kernel[2] : 1) * owned.channels;
-  for (int64_t index = first; index < last; ++index) {
-    const Block block = block_at(plan, index);
-    if (block.rows < 1 || block.columns < 1) continue;
-    // Taps may be packed closer together than they are in the image.
-    const int64_t row_step = plan.reach(1, block.rows).tap_step * plan.row_pitch;
-    const int64_t column_step = plan.reach(2, block.columns).tap_step * owned.channels;
-    pack_x(plan, block,
-           args.x + block.n * p.x_stride[0] +
-               (owned.g * plan.channels + owned.channel) * p.x_stride[1],
-           owned.channels, patch);
-    for (int64_t row = 0; row < block.rows; ++row)
-      steps[row] = {row * p.stride[1] * plan.row_pitch, block.columns};
-    T* sum = sums;
-    for (int64_t m = 0; m < owned.outputs; m += kPanel<T>) {
-      const int64_t width = panel_width(owned.outputs, m, kLanes<T>);
-      const int64_t channel = owned.g * plan.outputs + owned.output + m;
-      pack_y(plan, block,
-             args.y + block.n * p.y_stride[0] + channel * p.y_stride[1] +
-                 block.od * p.y_stride[2] + block.oh * p.y_stride[3] + block.ow * p.y_stride[4],
-             min(width, owned.outputs - m), width, panel);
-      const MicroKernel<T>* kernels = kMicroKernels<T>.at[width / kLanes<T> - 1];
-      const int64_t tiles = tile_count(run_rows);
-      for (int64_t kd = 0; kd < p.kernel[0]; ++kd) {
-        for (int64_t kh = 0; kh < p.kernel[1]; ++kh) {
-          for (int64_t run = 0; run < runs; ++run) {
-            const T* a =
-                patch + kd * plan.slice_pitch + kh * row_step + run * column_step;
-            for (int64_t i = 0; i < tiles; ++i) {
-              const int64_t begin = tile_begin(run_rows, tiles, i);
-              const int64_t size = tile_begin(run_rows, tiles, i + 1) - begin;
-              kernels[size - 1](sum + begin * width, true, a + begin,
-                                p.stride[2] * owned.channels, panel, steps, block.rows);
-            }
-            sum += run_rows * width;
-          }
-        }
-      }
-    }
-  }
-}
-
-// sums[taps][c][width] -> dweight[m, c, tap]; in a gradient as it comes (each output's
-// channels and taps contiguous) blocks are transposed in registers.
-template <class T>
-void store_panel(const Plan<T>& plan, const T* sums, int64_t width, int64_t outputs,
-                 int64_t channels, T* dweight) {
-  const ConvParams& p = plan.p;
-  const int64_t* stride = p.w_stride;
-  const int64_t taps = plan.taps, length = taps * channels;
-  const int64_t kw_count = p.kernel[2], kh_count = p.kernel[1];
-  const bool contiguous =
-      (stride[1] == taps || channels == 1) && (kw_count == 1 || stride[4] == 1) &&
-      (kh_count == 1 || stride[3] == kw_count) &&
-      (p.kernel[0] == 1 || stride[2] == kh_count * kw_count);
-  constexpr int n = kLanes<T>;
-  int64_t done = 0;  // of (c, tap), for all outputs
-  if (contiguous) {
-    for (; done + n <= length; done += n) {
-      for (int64_t m = 0; m < outputs; m += n) {
-        Vec<T> block[n];
-        FASTCONV_UNROLL
-        for (int r = 0; r < n; ++r) {
-          const int64_t j = done + r;
-          block[r] = load(sums + (j % taps * channels + j / taps) * width + m);
-        }
-        transpose<T>(block);
-        for (int64_t r = 0; r < min(n, outputs - m); ++r)
-          store(dweight + (m + r) * stride[0] + done, block[r]);
-      }
-    }
-  }
-  for (int64_t j = done; j < length; ++j) {
-    const int64_t c = j / taps, tap = j % taps;
-    const int64_t kw = tap % kw_count, kh = tap / kw_count % kh_count;
-    const int64_t kd = tap / kw_count / kh_count;
-    T* to = dweight + c * stride[1] + kd * stride[2] + kh * stride[3] + kw * stride[4];
-    for (int64_t m = 0; m < outputs; ++m)
-      to[m * stride[0]] = sums[(tap * channels + c) * width + m];
-  }
-}
-
-template <class T>
-void store_sums(const Plan<T>& plan, const Owned& owned, const T* sums, T* dweight) {
-  const int64_t* stride = plan.p.w_stride;
-  for (int64_t m = 0; m < owned.outputs; m += kPanel<T>) {
-    const int64_t width = panel_width(owned.outputs, m, kLanes<T>);
-    store_panel(plan, sums, width, min(width, owned.outputs - m), owned.channels,
-                dweight + (owned.g * plan.outputs + owned.output + m) * stride[0] +
-                    owned.channel * stride[1]);
-    sums += plan.taps * owned.channels * width;
-  }
+void run_winograd_or_direct(const ConvArgs<T>& args) {
+  const ConvParams& p = *args.params;
+  const int64_t outputs = p.out_channels / p.groups, channels = p.in_channels / p.groups;
+  const auto store = [&](const T* sums, int64_t panel, int64_t g) {
+    const int64_t first = panel * kPanel<T>;
+    const int64_t width = panel_width(outputs, first, kLanes<T>);
+    store_weight(p, sums, width, min(width, outputs - first), channels,
+                 args.weight + (g * outputs + first) * p.w_stride[0]);
+  };
+  if (!run_winograd_weight(args, store)) run_direct_weight(args);
 }
 
 template <class T>
 void conv_backward_weight(const ConvArgs<T>& args) {
-  if (is_depthwise(*args.params)) return run_depthwise_weight(args);
-  const Plan<T> plan(args);
-  char* workspace = static_cast<char*>(args.exec.workspace);
-  const auto scratch_of = [&](int worker) {
-    return workspace + plan.worker_at + static_cast<size_t>(worker) * plan.worker_bytes;
-  };
-  if (plan.pieces == 1) {
-    parallel_for(plan.tasks, args.exec.threads, [&](int64_t task, int worker) {
-      const Owned owned = owned_by(plan, task);
-      char* scratch = scratch_of(worker);
-      T* sums = reinterpret_cast<T*>(scratch) + plan.patch_size + plan.panel_size;
-      accumulate(plan, args, owned, 0, plan.blocks, scratch, sums);
-      store_sums(plan, owned, sums, args.weight);
-    });
-    return;
-  }
-  T* all_sums = reinterpret_cast<T*>(workspace + plan.sums_at);
-  const auto sums_of = [&](int64_t piece, int64_t task) {
-    return all_sums + (piece * plan.tasks + task) * plan.sum_size;
-  };
-  parallel_for(plan.pieces * plan.tasks, args.exec.threads, [&](int64_t index, int worker) {
-    const int64_t piece = index / plan.tasks, task = index % plan.tasks;
-    accumulate(plan, args, owned_by(plan, task), plan.blocks * piece / plan.pieces,
-               plan.blocks * (piece + 1) / plan.pieces, scratch_of(worker), sums_of(piece, task));
-  });
-  parallel_for(plan.tasks, args.exec.threads, [&](int64_t task, int) {
-    T* sums = sums_of(0, task);
-    for (int64_t piece = 1; piece < plan.pieces; ++piece) {
-      const T* more = sums_of(piece, task);
-      for (int64_t i = 0; i < plan.sum_size; i += kLanes<T>)
-        store(sums + i, load(sums + i) + load(more + i));
-    }
-    store_sums(plan, owned_by(plan, task), sums, args.weight);
-  });
+  if (is_depthwise(*args.params))
+    run_depthwise_weight(args);
+  else if (args.params->n > 0 && winograd_applies(args, false))
+    run_winograd_or_direct(args);
+  else
+    run_direct_weight(args);
 }
 
 template <class T>
 void conv_backward_weight_workspace(const ConvArgs<T>& args) {
-  *args.workspace_size = is_depthwise(*args.params) ? DepthwisePlan<T>(args).total_bytes
-                                                    : Plan<T>(args).total_bytes;
+  size_t size = is_depthwise(*args.params) ? DepthwisePlan<T>(args).total_bytes
+                                           : DirectWeightPlan<T>(args).total_bytes;
+  if (args.params->n > 0 && winograd_applies(args, false)) {
+    const size_t winograd = WinogradWeightPlan<T>(args).total_bytes;
+    size = winograd > size ? winograd : size;
+  }
+  *args.workspace_size = size;
 }
 
 }  // namespace

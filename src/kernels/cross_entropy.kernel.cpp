@@ -165,8 +165,7 @@ struct GradientPositions {
       }
     }
     for (int64_t i = 0; i < (kVectors - 1) * L + count; ++i)
-      if (keeps[i])
-        out.data[target[(first + i) * target_step] * dx_stride + i * dx_step] = hits[i];
+      if (keeps[i]) out.data[target[(first + i) * target_step] * dx_stride + i * dx_step] = hits[i];
   }
 };
 
@@ -214,14 +213,9 @@ void cross_entropy(const CrossEntropyArgs<T>& args) {
     if (contiguous) {
       args.loss[offset[3]] = loss_row(loss, x, *target);
     } else {
-      const LossPositions<T> body = {loss,
-                                     args.loss + offset[3],
-                                     x,
-                                     target,
-                                     args.input_stride[1],
-                                     loops.stride[3][inner],
-                                     x_step,
-                                     loops.stride[2][inner]};
+      const LossPositions<T> body = {loss,   args.loss + offset[3], x,
+                                     target, args.input_stride[1],  loops.stride[3][inner],
+                                     x_step, loops.stride[2][inner]};
       for_each_block<4, T>(count, x_step == 1, body);
     }
   });

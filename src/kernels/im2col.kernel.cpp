@@ -213,12 +213,10 @@ void sum_segment(const ColumnsArgs<T>& args, T* sum, int64_t n, int64_t c, int64
   const int64_t stride = p.stride[2], step = p.cols_stride[2];
   __builtin_memset(sum, 0, static_cast<size_t>(end - begin) * sizeof(T));
   for (int64_t kd = 0; kd < p.kernel[0]; ++kd) {
-    const int64_t od =
-        output_at(id, kd * p.dilation[0] - p.pad_before[0], p.stride[0], p.out[0]);
+    const int64_t od = output_at(id, kd * p.dilation[0] - p.pad_before[0], p.stride[0], p.out[0]);
     if (od < 0) continue;
     for (int64_t kh = 0; kh < p.kernel[1]; ++kh) {
-      const int64_t oh =
-          output_at(ih, kh * p.dilation[1] - p.pad_before[1], p.stride[1], p.out[1]);
+      const int64_t oh = output_at(ih, kh * p.dilation[1] - p.pad_before[1], p.stride[1], p.out[1]);
       if (oh < 0) continue;
       for (int64_t kw = 0; kw < p.kernel[2]; ++kw) {
         // Output ow lands on element ow * stride + offset of the segment.
@@ -256,8 +254,8 @@ void col2im(const ColumnsArgs<T>& args) {
       const int64_t ih = row % IH, id = row / IH % ID;
       const int64_t c = row / IH / ID % blocks * block, n = row / IH / ID / blocks;
       const int64_t channels = clamp(C - c, 0, block);
-      T* x = args.x + n * p.x_stride[0] + c * p.x_stride[1] + id * p.x_stride[2] +
-             ih * p.x_stride[3];
+      T* x =
+          args.x + n * p.x_stride[0] + c * p.x_stride[1] + id * p.x_stride[2] + ih * p.x_stride[3];
       for (int64_t begin = 0; begin < IW; begin += width) {
         const int64_t count = clamp(IW - begin, 0, width);
         for (int64_t i = 0; i < channels; ++i)

@@ -190,8 +190,7 @@ FASTCONV_INLINE void for_each_block(int64_t count, bool adjacent, const Body& bo
   constexpr int L = kLanes<T>;
   int64_t i = 0;
   if (!adjacent) {
-    for (; i < count; i += L)
-      body.template run<Spread::kApart, 1>(i, clamp(count - i, 0, L));
+    for (; i < count; i += L) body.template run<Spread::kApart, 1>(i, clamp(count - i, 0, L));
     return;
   }
   for (; i + kVectors * L <= count; i += kVectors * L)

@@ -59,9 +59,7 @@ struct Winner {
     }
   }
 
-  FASTCONV_INLINE bool met_nan() const {
-    return kPass == Pass::kFast && any<T>(sum != sum);
-  }
+  FASTCONV_INLINE bool met_nan() const { return kPass == Pass::kFast && any<T>(sum != sum); }
 };
 
 // indices[i * stride] = base + offset[i] for the first `count` lanes.
@@ -69,17 +67,10 @@ template <class T>
 FASTCONV_INLINE void store_indices(int64_t* indices, int64_t stride, int64_t base, Mask<T> offset,
                                    int64_t count) {
   constexpr int L = kLanes<T>, kWide = kLanes<double>;
-  typedef typename VecType<T>::integer Offset;
-  typedef Offset Narrow __attribute__((vector_size(kWide * sizeof(Offset))));
   if (stride == 1) {
-    FASTCONV_UNROLL
-    for (int i = 0; i < L; i += kWide) {
-      Narrow narrow;
-      __builtin_memcpy(&narrow, reinterpret_cast<const char*>(&offset) + i * sizeof(Offset),
-                       sizeof(narrow));
-      store_lanes(indices + i, __builtin_convertvector(narrow, Int64s) + base,
-                  count == L ? kWide : clamp(count - i, 0, kWide));
-    }
+    store_lanes(indices, widen<T, 0>(offset) + base, count < kWide ? count : kWide);
+    if constexpr (kWide < L)
+      store_lanes(indices + kWide, widen<T, kWide>(offset) + base, clamp(count - kWide, 0, kWide));
   } else {
     for (int64_t i = 0; i < count; ++i) indices[i * stride] = base + offset[i];
   }
@@ -163,9 +154,8 @@ FASTCONV_INLINE void meet_row(Winner* winner, const Row<T, kStep>& row, const T*
     // Two taps for two loads. With an odd tap at the end, nothing beyond the row is read.
     for (; kw + 1 < KW; kw += 2) {
       const int64_t elements = 2 * count;
-      const Vec<T> low = kFit == Fit::kInside
-                             ? load(x + kw)
-                             : load_lanes(x + kw, 0, clamp(elements, 0, L), T{0});
+      const Vec<T> low =
+          kFit == Fit::kInside ? load(x + kw) : load_lanes(x + kw, 0, clamp(elements, 0, L), T{0});
       const Vec<T> high = kFit == Fit::kInside
                               ? load(x + kw + L)
                               : load_lanes(x + kw + L, 0, clamp(elements - L, 0, L), T{0});
@@ -203,8 +193,8 @@ FASTCONV_INLINE bool pool_columns(const Problem& p, const T* plane, T* y, int64_
   const int64_t start = ow * row.stride - p.pad_before[2];
   const int64_t base = (depth.start * IH + height.start) * IW;
   const int64_t first_row = (depth.first * IH + height.first) * IW;
-  const T* x = plane + depth.start * p.x_stride[2] + height.start * p.x_stride[3] +
-               start * row.x_stride;
+  const T* x =
+      plane + depth.start * p.x_stride[2] + height.start * p.x_stride[3] + start * row.x_stride;
   Winner<T, kIndices, kPass> winner;
   winner.offset = broadcast_integer<T>(first_row - base);
   if constexpr (kKernel != 0) {
@@ -237,11 +227,11 @@ FASTCONV_INLINE bool pool_columns(const Problem& p, const T* plane, T* y, int64_
 
 // Out of line, so that the registers of the loop over inside vectors stay its own.
 template <class T, bool kIndices, Step kStep, Fit kFit, int kKernel, Pass kPass>
-__attribute__((noinline)) bool pool_apart(const Problem& p, const T* plane, T* y,
-                                          int64_t* indices, const Taps& depth, const Taps& height,
-                                          int64_t ow, int64_t count) {
-  return pool_columns<T, kIndices, kStep, kFit, kKernel, kPass>(p, plane, y, indices, depth,
-                                                                height, ow, count);
+__attribute__((noinline)) bool pool_apart(const Problem& p, const T* plane, T* y, int64_t* indices,
+                                          const Taps& depth, const Taps& height, int64_t ow,
+                                          int64_t count) {
+  return pool_columns<T, kIndices, kStep, kFit, kKernel, kPass>(p, plane, y, indices, depth, height,
+                                                                ow, count);
 }
 
 // One row of outputs, kKernel as above.
@@ -307,38 +297,40 @@ FASTCONV_INLINE bool pool_channels(const Problem& p, const T* x, T* y, int64_t* 
   FASTCONV_UNROLL
   for (int i = 0; i < kVectors; ++i) {
     store_spaced(y + i * L, 1, winner[i].value, count);
-    if constexpr (kIndices)
-      store_indices<T>(indices + i * L, 1, base, winner[i].offset, count);
+    if constexpr (kIndices) store_indices<T>(indices + i * L, 1, base, winner[i].offset, count);
   }
   return true;
 }
 
 // A row of outputs with all its channels.
 template <class T, bool kIndices>
-void pool_row_of_channels(const Problem& p, const T* x, T* y, int64_t* indices,
-                          const Taps& depth, const Taps& height) {
+void pool_row_of_channels(const Problem& p, const T* x, T* y, int64_t* indices, const Taps& depth,
+                          const Taps& height) {
   constexpr int L = kLanes<T>, kVectors = 4;  // 12 registers of winners, the rest for loads
   for (int64_t ow = 0; ow < p.out[2]; ++ow) {
     const Taps width = find_taps(p, 2, ow);
     T* out = y + ow * p.y_stride[4];
     int64_t* out_indices = kIndices ? indices + ow * p.index_stride[4] : nullptr;
-    int64_t c = 0;
-    for (; c + kVectors * L <= p.channels; c += kVectors * L)
-      if (!pool_channels<T, kIndices, kVectors, Pass::kFast>(p, x + c, out + c, out_indices + c,
-                                                             depth, height, width, L))
-        pool_channels<T, kIndices, kVectors, Pass::kCareful>(p, x + c, out + c, out_indices + c,
-                                                             depth, height, width, L);
-    for (; c < p.channels; c += L)
-      pool_channels<T, kIndices, 1, Pass::kCareful>(p, x + c, out + c, out_indices + c, depth,
-                                                    height, width,
-                                                    p.channels - c < L ? p.channels - c : L);
+    for (int64_t c = 0, channels; c < p.channels; c += channels) {
+      const bool whole = p.channels - c >= kVectors * L;
+      channels = whole ? kVectors * L : clamp(p.channels - c, 0, L);
+      int64_t* to = kIndices ? out_indices + c : nullptr;
+      const bool done = whole ? pool_channels<T, kIndices, kVectors, Pass::kFast>(
+                                    p, x + c, out + c, to, depth, height, width, L)
+                              : pool_channels<T, kIndices, 1, Pass::kFast>(
+                                    p, x + c, out + c, to, depth, height, width, channels);
+      for (int64_t i = 0; !done && i < channels; i += L)
+        pool_channels<T, kIndices, 1, Pass::kCareful>(p, x + c + i, out + c + i,
+                                                      kIndices ? to + i : nullptr, depth, height,
+                                                      width, clamp(channels - i, 0, L));
+    }
   }
 }
 
 // A row for windows so wide apart that offsets in them need more than 32 bits.
 template <class T>
-void pool_row_far(const Problem& p, const T* plane, T* y, int64_t* indices,
-                  const Taps& depth, const Taps& height) {
+void pool_row_far(const Problem& p, const T* plane, T* y, int64_t* indices, const Taps& depth,
+                  const Taps& height) {
   for (int64_t ow = 0; ow < p.out[2]; ++ow) {
     const Taps width = find_taps(p, 2, ow);
     T value = kLowest<T>;
@@ -360,8 +352,8 @@ void pool_row_far(const Problem& p, const T* plane, T* y, int64_t* indices,
 }
 
 template <class T>
-using RowKernel = void (*)(const Problem& p, const T* x, T* y, int64_t* indices,
-                           const Taps& depth, const Taps& height);
+using RowKernel = void (*)(const Problem& p, const T* x, T* y, int64_t* indices, const Taps& depth,
+                           const Taps& height);
 
 template <class T, bool kIndices>
 RowKernel<T> choose_row_kernel(const Problem& p) {
@@ -402,8 +394,8 @@ void max_pool_forward(const PoolArgs<T>& args) {
 
   const int64_t C = channels_last ? 1 : p.channels, OD = p.out[0], OH = p.out[1];
   const int64_t rows = p.n * C * OD * OH;
-  const int64_t row_elements = p.in[2] * (p.stride[1] < p.in[1] ? p.stride[1] : p.in[1]) *
-                               (channels_last ? p.channels : 1);
+  const int64_t row_elements =
+      p.in[2] * (p.stride[1] < p.in[1] ? p.stride[1] : p.in[1]) * (channels_last ? p.channels : 1);
   const int64_t rows_per_task = kTaskBytes / (row_elements * int64_t{sizeof(T)}) + 1;
   const int64_t tasks = (rows + rows_per_task - 1) / rows_per_task;
   parallel_for(tasks, args.exec.threads, [&](int64_t task, int) {
@@ -415,10 +407,10 @@ void max_pool_forward(const PoolArgs<T>& args) {
       if (with_indices)
         indices += n * p.index_stride[0] + c * p.index_stride[1] + od * p.index_stride[2] +
                    oh * p.index_stride[3];
-      row_kernel(p, args.x + n * p.x_stride[0] + c * p.x_stride[1],
-                 args.y + n * p.y_stride[0] + c * p.y_stride[1] + od * p.y_stride[2] +
-                     oh * p.y_stride[3],
-                 indices, find_taps(p, 0, od), find_taps(p, 1, oh));
+      row_kernel(
+          p, args.x + n * p.x_stride[0] + c * p.x_stride[1],
+          args.y + n * p.y_stride[0] + c * p.y_stride[1] + od * p.y_stride[2] + oh * p.y_stride[3],
+          indices, find_taps(p, 0, od), find_taps(p, 1, oh));
       if (++oh < OH) continue;
       oh = 0;
       if (++od < OD) continue;

@@ -8,14 +8,14 @@
 // checked to name one). The order of the additions is the contract, so there is exactly one
 // result, whatever the threads, the batch and the instruction set.
 //
-// One task owns a range of positions of some planes of x: whole planes, of 16 channels or
-// more together when they are adjacent in memory, and pieces of planes only when there are
-// fewer planes than threads, for each piece has to read all indices.
+// One task owns a plane of x, all channels of an image when they are adjacent in memory, or,
+// when those are too few to feed the threads evenly, a range of positions of one: then each
+// task reads all indices.
 //
-// A plane is worked off in chunks that stay in the L1 cache from being cleared to the last
-// addition, instead of passing through memory twice. Indices of real windows go through x
-// nearly in order, so a first pass notes between which positions every output row points, and
-// a chunk visits the rows that may point into it.
+// Planes larger than a part of the L2 cache are worked off in chunks that stay there from being
+// cleared to the last addition, instead of passing through memory twice. Indices of real
+// windows go through x nearly in order, so a first pass notes between which positions every
+// output row points, and a chunk visits the rows that may point into it.
 #include "dispatch/kernel_export.h"
 #include "simd/parallel_for.h"
 #include "simd/partial.h"
@@ -23,15 +23,14 @@
 namespace fastconv {
 namespace {
 
-constexpr int64_t kChunkBytes = 24576;  // of a plane: half of a 48 KiB L1, the rest for y and indices
-constexpr int64_t kChannelsChunkBytes = 262144;  // with adjacent channels: within L2
-constexpr int kMaxGroups = 256;         // of output rows; the bounds take 4 KiB of stack
+constexpr int64_t kChunkBytes = 262144;  // of x: a quarter of a 1 MiB L2
+constexpr int kMaxGroups = 256;          // of output rows; the bounds take 4 KiB of stack
 
 enum class Store { kAdd, kReplace };
 
 // Where a flat position of the plane lies in memory.
 struct Plane {
-  bool dense;    // at position * unit
+  bool dense;  // at position * unit
   int64_t unit;
   int64_t IH, IW;
   int64_t d_stride, h_stride, w_stride;
@@ -55,9 +54,8 @@ struct Plane {
     }
   }
 
-  template <bool kDense>
   FASTCONV_INLINE int64_t offset(int64_t position) const {
-    if (kDense) return position * unit;
+    if (dense) return position * unit;
     const int64_t row = position / IW;
     return position % IW * w_stride + row % IH * h_stride + row / IH * d_stride;
   }
@@ -73,15 +71,36 @@ struct Run {
   int64_t count, x_step, y_step, index_step, lo, hi;
 };
 
-template <Store kStore, bool kFilter, bool kDense, class T>
+// What the compiler is told of the steps.
+enum class Path {
+  kPlane,     // y and indices contiguous, positions of x too
+  kChannels,  // x, y and indices contiguous along channels
+  kAny
+};
+
+template <Store kStore, bool kFilter, Path kPath, class T>
 FASTCONV_INLINE void scatter_run(const Run<T>& run, const Plane& plane) {
   const uint64_t length = static_cast<uint64_t>(run.hi - run.lo);
+  const int64_t x_step = kPath == Path::kAny ? run.x_step : kPath == Path::kPlane ? 0 : 1;
+  const int64_t y_step = kPath == Path::kAny ? run.y_step : 1;
+  const int64_t index_step = kPath == Path::kAny ? run.index_step : 1;
+  T elsewhere[kFilter ? 16 : 1];  // several, for stores to one would wait for each other
+  if (kFilter) __builtin_memset(elsewhere, 0, sizeof(elsewhere));
   for (int64_t i = 0; i < run.count; ++i) {
-    const int64_t index = run.indices[i * run.index_step];
-    if (kFilter && static_cast<uint64_t>(index - run.lo) >= length) continue;
-    T& x = run.x[plane.offset<kDense>(index) + i * run.x_step];
-    const T y = run.y[i * run.y_step];
-    x = kStore == Store::kAdd ? x + y : y;
+    const int64_t index = run.indices[i * index_step];
+    const int64_t offset = kPath == Path::kPlane      ? index
+                           : kPath == Path::kChannels ? index * plane.unit
+                                                      : plane.offset(index);
+    T* x = run.x + offset + i * x_step;
+    if (kFilter) {
+      // Not `?:`, of which GCC makes a branch: which side of a chunk's end the largest element
+      // of a window lies on cannot be predicted.
+      const uintptr_t inside = -uintptr_t{static_cast<uint64_t>(index - run.lo) < length};
+      const uintptr_t other = reinterpret_cast<uintptr_t>(elsewhere + i % 16);
+      x = reinterpret_cast<T*>(other ^ ((reinterpret_cast<uintptr_t>(x) ^ other) & inside));
+    }
+    const T y = run.y[i * y_step];
+    *x = kStore == Store::kAdd ? *x + y : y;
   }
 }
 
@@ -139,7 +158,7 @@ Bounds find_bounds(const Task<T>& task, int64_t first_row, int64_t last_row) {
   return bounds;
 }
 
-template <Store kStore, bool kDense, class T>
+template <Store kStore, Path kPath, class T>
 void scatter_rows(const Task<T>& task, int64_t first_row, int64_t last_row, int64_t lo, int64_t hi,
                   bool filter) {
   const WindowParams& p = *task.p;
@@ -156,9 +175,9 @@ void scatter_rows(const Task<T>& task, int64_t first_row, int64_t last_row, int6
       run.y = y;
       run.indices = indices;
       if (filter)
-        scatter_run<kStore, true, kDense>(run, task.plane);
+        scatter_run<kStore, true, kPath>(run, task.plane);
       else
-        scatter_run<kStore, false, kDense>(run, task.plane);
+        scatter_run<kStore, false, kPath>(run, task.plane);
     });
 }
 
@@ -172,7 +191,7 @@ void clear(const Task<T>& task, int64_t lo, int64_t hi) {
     return;
   }
   for (int64_t position = lo; position < hi; ++position) {
-    T* x = task.x + (plane.dense ? plane.offset<true>(position) : plane.offset<false>(position));
+    T* x = task.x + plane.offset(position);
     if (c_stride == 1)
       __builtin_memset(x, 0, static_cast<size_t>(task.channels) * sizeof(T));
     else
@@ -181,32 +200,42 @@ void clear(const Task<T>& task, int64_t lo, int64_t hi) {
 }
 
 // The positions [lo, hi) of the task's planes, chunk by chunk.
-template <Store kStore, bool kDense, class T>
+template <Store kStore, Path kPath, class T>
 void scatter_range(const Task<T>& task, int64_t lo, int64_t hi, bool whole_plane) {
   const WindowParams& p = *task.p;
   const int64_t rows = p.out[0] * p.out[1];
-  const int64_t bytes = task.channels_last ? kChannelsChunkBytes : kChunkBytes;
-  const int64_t chunk = bytes / (task.channels * int64_t{sizeof(T)}) + 1;
+  int64_t chunk = kChunkBytes / (task.channels * int64_t{sizeof(T)}) + 1;
   if (hi - lo <= chunk) {
     clear(task, lo, hi);
-    scatter_rows<kStore, kDense>(task, 0, rows, lo, hi, !whole_plane);
+    scatter_rows<kStore, kPath>(task, 0, rows, lo, hi, !whole_plane);
     return;
   }
   const int64_t rows_per_group = (rows + kMaxGroups - 1) / kMaxGroups;
   const int64_t groups = (rows + rows_per_group - 1) / rows_per_group;
   Bounds bounds[kMaxGroups];
-  for (int64_t group = 0; group < groups; ++group)
-    bounds[group] = find_bounds(task, group * rows_per_group,
-                                clamp((group + 1) * rows_per_group, 0, rows));
-  for (int64_t begin = lo; begin < hi; begin += chunk) {
-    const int64_t end = clamp(begin + chunk, 0, hi);
+  int64_t visits = 0;  // of groups by chunks
+  for (int64_t group = 0; group < groups; ++group) {
+    bounds[group] =
+        find_bounds(task, group * rows_per_group, clamp((group + 1) * rows_per_group, 0, rows));
+    visits += (bounds[group].highest - bounds[group].lowest) / chunk + 1;
+  }
+  // Indices in no order: one chunk, lest every chunk visits every group.
+  if (visits > 4 * (groups + (hi - lo) / chunk)) chunk = hi - lo;
+  for (int64_t begin = lo, end; begin < hi; begin = end) {
+    // A chunk ends where a group begins to point, so that few groups point into two chunks.
+    end = 0;
+    for (int64_t group = 0; group < groups; ++group) {
+      const int64_t lowest = bounds[group].lowest;
+      if (lowest > begin + chunk / 2 && lowest <= begin + chunk && lowest > end) end = lowest;
+    }
+    end = clamp(end > 0 ? end : begin + chunk, begin + 1, hi);
     clear(task, begin, end);
     for (int64_t group = 0; group < groups; ++group) {
       const Bounds b = bounds[group];
       if (b.lowest >= end || b.highest < begin) continue;
-      scatter_rows<kStore, kDense>(task, group * rows_per_group,
-                                   clamp((group + 1) * rows_per_group, 0, rows), begin, end,
-                                   b.lowest < begin || b.highest >= end);
+      scatter_rows<kStore, kPath>(task, group * rows_per_group,
+                                  clamp((group + 1) * rows_per_group, 0, rows), begin, end,
+                                  b.lowest < begin || b.highest >= end);
     }
   }
 }
@@ -217,33 +246,33 @@ void scatter(const PoolArgs<T>& args) {
   const Plane plane(p);
   const int64_t positions = p.in[0] * p.in[1] * p.in[2];
   const bool channels_last = p.x_stride[1] == 1 && p.channels > 1;
-  const int threads = args.exec.threads;
-  // A cache line of channels at least; all of them when the images alone feed the threads.
-  const int64_t line = 64 / sizeof(T);
-  int64_t block = 1;
-  if (channels_last) {
-    const int64_t wanted = p.n < 4 * threads && threads > 1 ? p.channels / (4 * threads) + 1
-                                                            : p.channels;
-    block = clamp((wanted + line - 1) / line * line, 0, p.channels);
-  }
-  const int64_t blocks = (p.channels + block - 1) / block;
-  const int64_t planes = p.n * blocks;
-  const int64_t pieces = planes < threads ? clamp(threads, 1, positions) : 1;
-  parallel_for(planes * pieces, threads, [&](int64_t index, int) {
+  const int64_t channels = channels_last ? p.channels : 1;
+  const int64_t y_step = channels_last ? p.y_stride[1] : p.y_stride[4];
+  const int64_t index_step = channels_last ? p.index_stride[1] : p.index_stride[4];
+  Path path = Path::kAny;
+  if (plane.dense && y_step == 1 && index_step == 1 && (channels_last || plane.unit == 1))
+    path = channels_last ? Path::kChannels : Path::kPlane;
+  const int64_t planes = p.n * (p.channels / channels), threads = args.exec.threads;
+  const bool balanced = planes >= 4 * threads || planes % threads == 0;
+  const int64_t pieces = balanced ? 1 : clamp(threads, 1, positions);
+  parallel_for(planes * pieces, args.exec.threads, [&](int64_t index, int) {
     const int64_t piece = index % pieces;
-    const int64_t c = index / pieces % blocks * block, n = index / pieces / blocks;
+    const int64_t c = channels_last ? 0 : index / pieces % p.channels;
+    const int64_t n = channels_last ? index / pieces : index / pieces / p.channels;
     const Task<T> task = {&p,
                           plane,
                           args.x + n * p.x_stride[0] + c * p.x_stride[1],
                           args.y + n * p.y_stride[0] + c * p.y_stride[1],
                           args.indices + n * p.index_stride[0] + c * p.index_stride[1],
-                          clamp(p.channels - c, 0, block),
+                          channels,
                           channels_last};
     const int64_t lo = positions * piece / pieces, hi = positions * (piece + 1) / pieces;
-    if (plane.dense)
-      scatter_range<kStore, true>(task, lo, hi, pieces == 1);
+    if (path == Path::kPlane)
+      scatter_range<kStore, Path::kPlane>(task, lo, hi, pieces == 1);
+    else if (path == Path::kChannels)
+      scatter_range<kStore, Path::kChannels>(task, lo, hi, pieces == 1);
     else
-      scatter_range<kStore, false>(task, lo, hi, pieces == 1);
+      scatter_range<kStore, Path::kAny>(task, lo, hi, pieces == 1);
   });
 }
 

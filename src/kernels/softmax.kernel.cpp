@@ -27,8 +27,8 @@ template <class T>
 void softmax_row(T* y, const T* x, int64_t count, bool log_softmax) {
   const T largest = row_max(x, count);
   if (log_softmax) {
-    const T sum = row_sum<T>(
-        count, [&](int64_t i, int64_t lanes) { return row_exp(x + i, lanes, largest); });
+    const T sum =
+        row_sum<T>(count, [&](int64_t i, int64_t lanes) { return row_exp(x + i, lanes, largest); });
     const T log_sum = log_scalar(sum);
     for_each_vector<T>(count, [&](int64_t i, int64_t lanes) {
       store_row<T>(y + i, (load_row(x + i, lanes, T{0}) - largest) - log_sum, lanes);
@@ -80,8 +80,8 @@ struct SoftmaxPositions {
         FASTCONV_UNROLL
         for (int j = 0; j < kVectors; ++j)
           store_axis<kSpread, T>(
-              out, c, j,
-              (load_axis<kSpread, T>(in, c, j, count) - largest.v[j]) - log_sum.v[j], count);
+              out, c, j, (load_axis<kSpread, T>(in, c, j, count) - largest.v[j]) - log_sum.v[j],
+              count);
       }
     } else {
       Block<T, kVectors> scale = axis_sum<T, kVectors>(classes, [&](int64_t c, int j) {
@@ -122,8 +122,8 @@ struct SoftmaxBackwardPositions {
       for (int j = 0; j < kVectors; ++j) {
         const Vec<T> v = load_axis<kSpread, T>(a, c, j, count);
         const Vec<T> w = load_axis<kSpread, T>(b, c, j, count);
-        store_axis<kSpread, T>(
-            out, c, j, log_softmax ? v - exp<T>(w) * sum.v[j] : w * (v - sum.v[j]), count);
+        store_axis<kSpread, T>(out, c, j,
+                               log_softmax ? v - exp<T>(w) * sum.v[j] : w * (v - sum.v[j]), count);
       }
     }
   }
@@ -176,11 +176,10 @@ void softmax(const SoftmaxArgs<T>& args) {
         softmax_row(args.out + offset[0], args.a + offset[1], classes, args.log_softmax);
       },
       [&](const int64_t* offset, int64_t count) {
-        const SoftmaxPositions<T> body = {
-            {args.out + offset[0], args.out_stride[axis], out_step},
-            {args.a + offset[1], args.a_stride[axis], a_step},
-            classes,
-            args.log_softmax};
+        const SoftmaxPositions<T> body = {{args.out + offset[0], args.out_stride[axis], out_step},
+                                          {args.a + offset[1], args.a_stride[axis], a_step},
+                                          classes,
+                                          args.log_softmax};
         for_each_block<4, T>(count, out_step == 1 && a_step == 1, body);
       });
 }

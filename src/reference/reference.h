@@ -13,8 +13,7 @@ namespace fastconv {
 namespace {
 
 // The element (n, c, d, h, w) of a tensor with these strides.
-inline int64_t at(const int64_t stride[5], int64_t n, int64_t c, int64_t d, int64_t h,
-                  int64_t w) {
+inline int64_t at(const int64_t stride[5], int64_t n, int64_t c, int64_t d, int64_t h, int64_t w) {
   return n * stride[0] + c * stride[1] + d * stride[2] + h * stride[3] + w * stride[4];
 }
 

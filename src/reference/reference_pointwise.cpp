@@ -130,12 +130,10 @@ void cross_entropy(const CrossEntropyArgs<T>& args) {
     log_sum_exp(input, stride, C, &max, &log_sum);
     const double hit = static_cast<double>(input[target * stride]) - max - log_sum;
     double sum = 0;
-    for (int64_t c = 0; c < C; ++c)
-      sum += static_cast<double>(input[c * stride]) - max - log_sum;
+    for (int64_t c = 0; c < C; ++c) sum += static_cast<double>(input[c * stride]) - max - log_sum;
     // Not 0 * sum, which is NaN where a class has probability 0.
-    const double smooth = args.label_smoothing > 0
-                              ? args.label_smoothing / static_cast<double>(C) * sum
-                              : 0.0;
+    const double smooth =
+        args.label_smoothing > 0 ? args.label_smoothing / static_cast<double>(C) * sum : 0.0;
     *loss = static_cast<T>(-(1 - args.label_smoothing) * hit - smooth);
   });
 }
@@ -156,8 +154,7 @@ void cross_entropy_backward(const CrossEntropyArgs<T>& args) {
     double max, log_sum;
     log_sum_exp(input, stride, C, &max, &log_sum);
     for (int64_t c = 0; c < C; ++c) {
-      const double y =
-          __builtin_exp(static_cast<double>(input[c * stride]) - max - log_sum);
+      const double y = __builtin_exp(static_cast<double>(input[c * stride]) - max - log_sum);
       const double q = (c == target ? 1 - args.label_smoothing : 0.0) +
                        args.label_smoothing / static_cast<double>(C);
       grad_input[c * grad_stride] =

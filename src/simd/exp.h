@@ -81,7 +81,8 @@ FASTCONV_INLINE Vec<T> exp(Vec<T> x) {
   using Bits = typename F::bits;
   // 2^n in two factors that are both normal numbers: 2^n itself may be neither that nor finite.
   // Sums of exponents are kept positive, for want of a 64-bit arithmetic shift in AVX2.
-  const Bits biased = reinterpret_cast<Bits>(shifted) - reinterpret_cast<Bits>(shift) + 2 * F::kBias;
+  const Bits biased =
+      reinterpret_cast<Bits>(shifted) - reinterpret_cast<Bits>(shift) + 2 * F::kBias;
   const Bits half = biased >> 1;
   return power * reinterpret_cast<Vec<T>>(half << F::kMantissa) *
          reinterpret_cast<Vec<T>>((biased - half) << F::kMantissa);
@@ -100,11 +101,12 @@ FASTCONV_INLINE Vec<T> log(Vec<T> x) {
   const Bits bits = reinterpret_cast<Bits>(x) + (kOne - F::kSqrtHalf);
   // An integer below 2^mantissa becomes a number by giving it the exponent of 2^mantissa.
   const Vec<T> magic = broadcast(static_cast<T>(int64_t{1} << F::kMantissa));
-  const Vec<T> e = reinterpret_cast<Vec<T>>((bits >> F::kMantissa) | reinterpret_cast<Bits>(magic)) -
-                   (magic + static_cast<T>(F::kBias));
-  const Vec<T> f = reinterpret_cast<Vec<T>>(
-                       (bits & ((decltype(kOne){1} << F::kMantissa) - 1)) + F::kSqrtHalf) -
-                   T{1};
+  const Vec<T> e =
+      reinterpret_cast<Vec<T>>((bits >> F::kMantissa) | reinterpret_cast<Bits>(magic)) -
+      (magic + static_cast<T>(F::kBias));
+  const Vec<T> f =
+      reinterpret_cast<Vec<T>>((bits & ((decltype(kOne){1} << F::kMantissa) - 1)) + F::kSqrtHalf) -
+      T{1};
   const Vec<T> s = f / (f + T{2});
   const Vec<T> z = s * s;
   const Vec<T> half_square = f * f * static_cast<T>(0.5);

@@ -112,8 +112,8 @@ FASTCONV_INLINE void store_lanes(int64_t* p, Int64s v, int64_t count) {
 template <class T>
 FASTCONV_INLINE Vec<T> even_lanes(Vec<T> low, Vec<T> high) {
   if constexpr (kLanes<T> == 16)
-    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
-                                   28, 30);
+    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
+                                   30);
   else if constexpr (kLanes<T> == 8)
     return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14);
   else if constexpr (kLanes<T> == 4)
@@ -125,8 +125,8 @@ FASTCONV_INLINE Vec<T> even_lanes(Vec<T> low, Vec<T> high) {
 template <class T>
 FASTCONV_INLINE Vec<T> odd_lanes(Vec<T> low, Vec<T> high) {
   if constexpr (kLanes<T> == 16)
-    return __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27,
-                                   29, 31);
+    return __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
+                                   31);
   else if constexpr (kLanes<T> == 8)
     return __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15);
   else if constexpr (kLanes<T> == 4)
@@ -140,14 +140,31 @@ FASTCONV_INLINE Vec<T> odd_lanes(Vec<T> low, Vec<T> high) {
 template <class T>
 FASTCONV_INLINE Vec<T> even_lanes_overlapped(Vec<T> low, Vec<T> high) {
   if constexpr (kLanes<T> == 16)
-    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27,
-                                   29, 31);
+    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29,
+                                   31);
   else if constexpr (kLanes<T> == 8)
     return __builtin_shufflevector(low, high, 0, 2, 4, 6, 9, 11, 13, 15);
   else if constexpr (kLanes<T> == 4)
     return __builtin_shufflevector(low, high, 0, 2, 5, 7);
   else
     return __builtin_shufflevector(low, high, 0, 3);
+}
+
+// Integer lanes [first, first + kLanes<double>) as 64-bit integers.
+template <class T, int first>
+FASTCONV_INLINE Int64s widen(Mask<T> v) {
+  if constexpr (sizeof(T) == 8)
+    return v;
+  else if constexpr (kLanes<T> == 16)
+    return __builtin_convertvector(
+        __builtin_shufflevector(v, v, first, first + 1, first + 2, first + 3, first + 4, first + 5,
+                                first + 6, first + 7),
+        Int64s);
+  else if constexpr (kLanes<T> == 8)
+    return __builtin_convertvector(
+        __builtin_shufflevector(v, v, first, first + 1, first + 2, first + 3), Int64s);
+  else
+    return __builtin_convertvector(__builtin_shufflevector(v, v, first, first + 1), Int64s);
 }
 
 // How the lanes of a vector lie in memory.
@@ -171,8 +188,7 @@ FASTCONV_INLINE Vec<T> load_spaced(const T* p, int64_t step) {
 
 // The same for lanes lo <= i < hi; the others are `fill`.
 template <Step kStep, class T>
-FASTCONV_INLINE Vec<T> load_spaced_lanes(const T* p, int64_t step, int64_t lo, int64_t hi,
-                                         T fill) {
+FASTCONV_INLINE Vec<T> load_spaced_lanes(const T* p, int64_t step, int64_t lo, int64_t hi, T fill) {
   constexpr int L = kLanes<T>;
   if constexpr (kStep == Step::kOne) {
     return load_lanes(p, lo, hi, fill);

@@ -231,6 +231,12 @@ def test_transposed_convolution_is_the_input_gradient_called_forward(name, isa, 
         )
 
 
+def test_output_padding_below_the_dilation_adds_positions_that_no_tap_reaches(isa, dtype):
+    x, w, b = np.ones((1, 1, 4), dtype), np.ones((1, 1, 2), dtype), np.full(1, 5, dtype)
+    y = functional.conv_transpose1d(x, w, b, dilation=3, output_padding=2)
+    assert y[0, 0].tolist() == [6, 6, 6, 7, 6, 6, 6, 5, 5]
+
+
 def test_transposed_convolution_epilogue(isa, dtype, rng):
     x, w = rng.standard_normal((2, 9, 4, 5)), rng.standard_normal((9, 7, 3, 3))
     bias, residual = rng.standard_normal(7), rng.standard_normal((2, 7, 9, 11))

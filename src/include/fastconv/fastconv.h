@@ -109,11 +109,17 @@ typedef struct fastconv_epilogue {
   int32_t reserved;
 } fastconv_epilogue;
 
+typedef enum fastconv_precision {
+  /* Fast algorithms (Winograd) may be used: max|err| / max|ref| < 1e-4 in float32. */
+  FASTCONV_PRECISION_HIGH = 0,
+  FASTCONV_PRECISION_HIGHEST = 1 /* direct summation throughout */
+} fastconv_precision;
+
 /* How one call runs; NULL means the defaults. */
 typedef struct fastconv_exec {
   size_t struct_size;
   int32_t num_threads; /* 0: fastconv_get_num_threads() */
-  int32_t reserved;
+  int32_t precision;   /* fastconv_precision */
   void *workspace; /* scratch, 64-byte aligned; NULL: from the library's pool */
   size_t workspace_size;
 } fastconv_exec;

@@ -1,15 +1,18 @@
-// Direct convolution, forward and backward_input, for every shape, stride and layout.
+// Convolution, forward and backward_input, for every shape, stride and layout.
 //
 //   out[n, m, q] = activation(sum over taps t, c of in[n, c, q * step + offset(t)] *
 //                             weight[m, c, t] + bias[m] + residual[n, m, q])
 //   in (N, G * C, spatial)   weight, per group (M, C, taps)   out (N, G * M, spatial)
 //
-// conv_taps.h says how both directions are this sum. Vectors run along the outputs
-// (direct_outputs.h); where a group has too few of them to fill one, along the positions
-// (direct_positions.h) or, in a depthwise convolution on channels-last data, along the
-// channels of all groups (direct_channels.h). Which is decided by the problem, its element
-// type and its layout, never by the batch or the threads.
+// conv_taps.h says how both directions are this sum. It is computed by
+//   conv_winograd.h     3x3 filters with stride 1 in float32, unless precision is "highest"
+//   direct_channels.h   depthwise on channels-last data: vectors along the channels
+//   direct_positions.h  groups of few outputs: vectors along the positions
+//   direct_outputs.h    all else: vectors along the outputs
+// Which is decided by the problem, its element type and its layout, never by the batch or the
+// threads.
 #include "dispatch/kernel_export.h"
+#include "kernels/conv_winograd.h"
 #include "kernels/direct_channels.h"
 #include "kernels/direct_outputs.h"
 #include "kernels/direct_positions.h"
@@ -39,7 +42,9 @@ bool along_channels(const ConvArgs<T>& args, bool backward) {
 template <class T>
 void run(const ConvArgs<T>& args, bool backward) {
   if (args.params->n == 0) return;
-  if (along_channels(args, backward))
+  if (winograd_applies(args, backward))
+    run_winograd(args, backward);
+  else if (along_channels(args, backward))
     run_channels(args, backward);
   else if (along_positions<T>(*args.params, backward))
     run_positions(args, backward);
@@ -51,6 +56,8 @@ template <class T>
 void answer_workspace(const ConvArgs<T>& args, bool backward) {
   if (args.params->n == 0)
     *args.workspace_size = 0;
+  else if (winograd_applies(args, backward))
+    *args.workspace_size = WinogradPlan<T>(args, backward).total_bytes;
   else if (along_channels(args, backward))
     *args.workspace_size = ChannelsPlan<T>(args, backward).total_bytes;
   else if (along_positions<T>(*args.params, backward))

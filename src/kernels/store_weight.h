@@ -1,0 +1,51 @@
+// From finished sums to the gradient of the filters, in any layout.
+#pragma once
+
+#include "core/params.h"
+#include "kernels/brgemm.h"
+#include "simd/transpose.h"
+
+namespace fastconv {
+namespace {
+
+// sums[taps][c][width] -> dweight[m, c, tap]; in a gradient as it comes (each output's
+// channels and taps contiguous) blocks are transposed in registers.
+template <class T>
+void store_weight(const ConvParams& p, const T* sums, int64_t width, int64_t outputs,
+                  int64_t channels, T* dweight) {
+  const int64_t* stride = p.w_stride;
+  const int64_t taps = p.kernel[0] * p.kernel[1] * p.kernel[2], length = taps * channels;
+  const int64_t kw_count = p.kernel[2], kh_count = p.kernel[1];
+  const bool contiguous =
+      (stride[1] == taps || channels == 1) && (kw_count == 1 || stride[4] == 1) &&
+      (kh_count == 1 || stride[3] == kw_count) &&
+      (p.kernel[0] == 1 || stride[2] == kh_count * kw_count);
+  constexpr int n = kLanes<T>;
+  int64_t done = 0;  // of (c, tap), for all outputs
+  if (contiguous) {
+    for (; done + n <= length; done += n) {
+      for (int64_t m = 0; m < outputs; m += n) {
+        Vec<T> block[n];
+        FASTCONV_UNROLL
+        for (int r = 0; r < n; ++r) {
+          const int64_t j = done + r;
+          block[r] = load(sums + (j % taps * channels + j / taps) * width + m);
+        }
+        transpose<T>(block);
+        for (int64_t r = 0; r < min(n, outputs - m); ++r)
+          store(dweight + (m + r) * stride[0] + done, block[r]);
+      }
+    }
+  }
+  for (int64_t j = done; j < length; ++j) {
+    const int64_t c = j / taps, tap = j % taps;
+    const int64_t kw = tap % kw_count, kh = tap / kw_count % kh_count;
+    const int64_t kd = tap / kw_count / kh_count;
+    T* to = dweight + c * stride[1] + kd * stride[2] + kh * stride[3] + kw * stride[4];
+    for (int64_t m = 0; m < outputs; ++m)
+      to[m * stride[0]] = sums[(tap * channels + c) * width + m];
+  }
+}
+
+}  // namespace
+}  // namespace fastconv
