@@ -77,10 +77,14 @@ cdef extern from "fastconv/fastconv.h" nogil:
         int32_t activation
         int32_t reserved
 
+    ctypedef enum fastconv_precision:
+        FASTCONV_PRECISION_HIGH
+        FASTCONV_PRECISION_HIGHEST
+
     ctypedef struct fastconv_exec:
         size_t struct_size
         int32_t num_threads
-        int32_t reserved
+        int32_t precision
         void *workspace
         size_t workspace_size
 

@@ -26,8 +26,11 @@ cdef extern from *:
     """
     /* Threads for the calls of this thread, inside `runtime.threads`; 0 is the default. */
     static _Thread_local int32_t fastconv_threads_here = 0;
+    /* The same for precision, inside `runtime.precision`. */
+    static _Thread_local int32_t fastconv_precision_here = 0;
     """
     int32_t threads_here "fastconv_threads_here"
+    int32_t precision_here "fastconv_precision_here"
 
 cdef enum:
     MAX_OPERANDS = 5
@@ -35,6 +38,7 @@ cdef enum:
 
 cdef char NATIVE_ORDER = b"<" if sys.byteorder == "little" else b">"
 cdef tuple DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
+cdef tuple PRECISIONS = ("high", "highest")  # in the order of fastconv_precision
 cdef object new_array = np.ndarray
 
 
@@ -168,6 +172,7 @@ cdef class _Call:
     def __cinit__(self):
         self.context.struct_size = sizeof(fastconv_exec)
         self.context.num_threads = threads_here
+        self.context.precision = precision_here
 
     def __dealloc__(self):
         cdef int i
@@ -582,6 +587,16 @@ def limit_threads(num_threads):
         raise ValueError(f"num_threads: expected a positive integer, got {num_threads}")
     before = threads_here or None
     threads_here = limit
+    return before
+
+
+def choose_precision(name):
+    """Set the precision of the calls of this thread; return the one before."""
+    global precision_here
+    before = PRECISIONS[precision_here]
+    if name not in PRECISIONS:
+        raise ValueError(f"precision: expected 'high' or 'highest', got {name!r}")
+    precision_here = PRECISIONS.index(name)
     return before
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "isa",
     "measure_peak",
     "pool_stats",
+    "precision",
     "set_isa",
     "set_num_threads",
     "show_config",
@@ -105,6 +106,42 @@ def threads(num_threads: SupportsIndex) -> Iterator[None]:
         yield
     finally:
         _core.limit_threads(before)
+
+
+# ---- precision
+
+
+@contextlib.contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Choose the precision of the calls that this Python thread makes inside the ``with`` block.
+
+    Parameters
+    ----------
+    name : {"high", "highest"}
+        ``"high"``, the default outside: float32 convolutions may use fast algorithms (Winograd's)
+        whose largest error stays below 1e-4 of the largest output. ``"highest"``: direct
+        summation throughout. float64 is summed directly either way.
+
+    Raises
+    ------
+    ValueError
+        If `name` is neither.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import functional as F
+    >>> x, w = np.ones((1, 16, 8, 8), np.float32), np.ones((16, 16, 3, 3), np.float32)
+    >>> with precision("highest"):
+    ...     y = F.conv2d(x, w)
+    >>> bool((y == 144).all())
+    True
+    """
+    before = _core.choose_precision(name)
+    try:
+        yield
+    finally:
+        _core.choose_precision(before)
 
 
 # ---- instruction sets

@@ -213,7 +213,8 @@ def tolerance(dtype, terms: int) -> float:
     """Error of a sum of `terms` products, in units of the sum of their magnitudes.
 
     A summation in any order is off by at most terms * epsilon; four more operations for what
-    happens before and after it.
+    happens before and after it. Winograd's algorithm has no such bound, but stays below this
+    one, too, wherever the library uses it.
     """
     return (terms + 4) * float(np.finfo(dtype).eps)
 

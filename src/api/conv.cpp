@@ -230,10 +230,10 @@ fastconv_status fastconv_conv_transpose_forward(const fastconv_tensor* output,
                                                 const fastconv_conv_params* params,
                                                 const fastconv_exec* exec) {
   // The convolution this is the input gradient of: it maps `output` to `input`.
+  // Which of several outputs that it maps to the same size is meant, `output` says itself.
   const Argument x = {output, "out"}, w = {weight, "weight"}, y = {input, "input"};
-  int64_t shape[FASTCONV_MAX_NDIM];
-  FASTCONV_TRY(transpose_shape(shape, y, w, params, nullptr));
   ConvParams p;
+  FASTCONV_TRY(check_tensor(y, 0, FASTCONV_MAX_NDIM));
   FASTCONV_TRY(make_conv(x, w, y, params, &p));
   FASTCONV_TRY(check_output(x));
   FASTCONV_TRY(check_disjoint(x, y));

@@ -2,11 +2,14 @@
 # compiler. A row: NAME|VEC_BYTES|FLAGS. Nothing else in the build knows an instruction set;
 # src/dispatch/cpu_features.cpp decides at run time which of them this CPU and its operating
 # system support.
+#
+# -mno-mmx: GCC may spill half a vector through an MMX register, which is the x87 stack by
+# another name, and leave the caller's next long double a NaN.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(FASTCONV_ISAS
-      "avx512|64|-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512"
-      "avx2|32|-mavx2 -mfma -mno-avx512f"
-      "sse2|16|-msse2 -mno-avx")
+      "avx512|64|-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mno-mmx -mprefer-vector-width=512"
+      "avx2|32|-mavx2 -mfma -mno-mmx -mno-avx512f"
+      "sse2|16|-msse2 -mno-mmx -mno-avx")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(FASTCONV_ISAS "neon|16|-march=armv8-a+simd")
 else()

@@ -620,6 +620,11 @@ WRONG = {
         ValueError,
         ["num_threads", str(1 << 20)],
     ),
+    "unknown precision": (
+        lambda: runtime.precision("medium").__enter__(),
+        ValueError,
+        ["precision", "'highest'", "'medium'"],
+    ),
     "unknown instruction set": (
         lambda: runtime.set_isa("mmx"),
         RuntimeError,

@@ -108,6 +108,23 @@ def test_a_fork_can_compute(tmp_path):
     assert output(code, cwd=tmp_path) == "0"
 
 
+# ---- precision
+
+
+def test_precision_is_of_a_block_and_its_thread():
+    seen = []
+    with runtime.precision("highest"):
+        assert _core.choose_precision("highest") == "highest"
+        worker = threading.Thread(target=lambda: seen.append(_core.choose_precision("high")))
+        worker.start()
+        worker.join()
+        with runtime.precision("high"):
+            assert _core.choose_precision("high") == "high"
+        assert _core.choose_precision("highest") == "highest"
+    assert _core.choose_precision("high") == "high"
+    assert seen == ["high"]
+
+
 # ---- instruction sets
 
 

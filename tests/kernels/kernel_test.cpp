@@ -524,6 +524,7 @@ const WindowCase window_cases[] = {
     {"1-D", 2, 9, {77}, {4}, {3}, {2}, {2}, 1, true},
     {"3-D", 2, 6, {5, 7, 19}, {2, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true},
     {"large", 2, 20, {58, 60}, {3, 3}, {1, 2}, {1, 1}, {1, 0}, 0, true},
+    {"plane beyond L2", 1, 2, {300, 301}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 0, false},
     {"empty batch", 0, 3, {6, 6}, {2, 2}, {2, 2}, {1, 1}, {0, 0}, 0, true}};
 
 fastconv_window_params window_params(const WindowCase& c) {
