@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--environment", choices=("both", "default", "tuned"), default="both")
     add("--threads", type=int, default=machine.usable_cpus(), help="the same for everyone")
     add("--isa", help="force fastconv's instruction set")
+    add("--precision", choices=("high", "highest"), default="high", help="of fastconv")
     add("--quick", action="store_true", help="fewer samples: to look, not to quote")
     add("--json", type=Path, metavar="FILE")
     add("--markdown", type=Path, metavar="FILE", help="the tables that are printed")
@@ -106,6 +107,7 @@ def _compare(options: argparse.Namespace) -> int:
             threads=options.threads,
             tuned=name == "tuned",
             quick=options.quick,
+            precision=options.precision,
         )
         environments[name] = _in_own_process(settings, options.isa)
     result = {

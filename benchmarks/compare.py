@@ -34,6 +34,7 @@ class Settings:
     threads: int
     tuned: bool
     quick: bool
+    precision: str
 
     @property
     def effort(self) -> Effort:
@@ -46,23 +47,32 @@ def run(settings: Settings) -> dict[str, Any]:
     versions = peers.installed(("fastconv", *settings.peers))
     for name in versions:
         peers.load(name).setup(settings.threads)
+    from fastconv import runtime
+
     report: dict[str, Any] = {
         "versions": versions,
+        "precision": settings.precision,
         "ceilings": ceilings(settings.threads, settings.quick),
-        "rows": [],
     }
+    with runtime.precision(settings.precision):
+        report["rows"] = _rows(settings, list(versions))
+    # Whatever disturbed the first measurement, a ceiling is the most that was ever seen.
+    for name, value in ceilings(settings.threads, settings.quick).items():
+        report["ceilings"][name] = max(report["ceilings"][name], value)
+    return report
+
+
+def _rows(settings: Settings, names: list[str]) -> list[dict[str, Any]]:
+    found = []
     guard = Guard()
     for layer in load_layers(settings.layers):
         operands = make_operands(layer)
         for computation in layer.computations:
             if computation in settings.computations:
-                rows = _problem(layer, operands, computation, list(versions), settings, guard)
-                report["rows"] += rows
+                rows = _problem(layer, operands, computation, names, settings, guard)
+                found += rows
                 _progress(layer, computation, rows)
-    # Whatever disturbed the first measurement, a ceiling is the most that was ever seen.
-    for name, value in ceilings(settings.threads, settings.quick).items():
-        report["ceilings"][name] = max(report["ceilings"][name], value)
-    return report
+    return found
 
 
 def ceilings(threads: int, quick: bool) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _direct(
 ) -> dict[str, Any]:
     from fastconv import runtime
 
-    with runtime.threads(threads):
+    with runtime.threads(threads), runtime.precision("highest"):
         found = ours.contenders(DIRECT, operands, "forward", tuned=True)
         for contender in found:
             error = relative_error(contender.result(contender.call()), expected)

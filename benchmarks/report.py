@@ -123,8 +123,9 @@ def _heading(result: dict[str, Any]) -> str:
         "",
         f"`{result['command']}`",
         "",
-        f"{machine['cpu']}, {result['threads']} of {machine['cpus']} CPUs, fp32. "
-        + ", ".join(f"{k} {v}" for k, v in _versions(environments).items())
+        f"{machine['cpu']}, {result['threads']} of {machine['cpus']} CPUs, fp32, "
+        f"precision {_first(environments)['precision']}. "
+        + ", ".join(f"{k} {v}" for k, v in _first(environments)["versions"].items())
         + ".",
     ]
     for name, report in environments.items():
@@ -139,13 +140,14 @@ def _heading(result: dict[str, Any]) -> str:
     lines += [
         "",
         "Ratio: best peer's median / fastconv's, best layout each, same process; above 1 "
-        "fastconv is faster. Every result was verified against float64 before it was timed.",
+        "fastconv is faster. GFLOP/s count the operations of the direct sum, whatever the "
+        "algorithm. Every result was verified against float64 before it was timed.",
     ]
     return "\n".join(lines)
 
 
-def _versions(environments: dict[str, dict[str, Any]]) -> dict[str, str]:
-    return next(iter(environments.values()))["versions"]
+def _first(environments: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return next(iter(environments.values()))
 
 
 def _computations(result: dict[str, Any]) -> list[tuple[str, bool]]:

@@ -82,7 +82,8 @@ fastconv_status run(fastconv_conv_computation computation, const ConvParams& p,
   });
 }
 
-// Extents the transposed convolution's output has to have, p.in of the problem it inverts.
+// The transposed convolution's output for an output padding; for null, the shape that an output
+// padding adds to, which may have extents below 1.
 fastconv_status transpose_shape(int64_t shape[FASTCONV_MAX_NDIM], Argument input, Argument weight,
                                 const fastconv_conv_params* params, const int64_t* output_padding) {
   if (params == nullptr || params->struct_size < sizeof(fastconv_conv_params) ||
@@ -128,16 +129,16 @@ fastconv_status transpose_shape(int64_t shape[FASTCONV_MAX_NDIM], Argument input
     overflow |= __builtin_mul_overflow(kernel - 1, dilation, &window);
     overflow |= __builtin_add_overflow(size, window, &size);
     overflow |= __builtin_add_overflow(size, extra + 1, &size);
+    overflow |= __builtin_sub_overflow(size, pads, &shape[i + 2]);
     if (overflow) break;
-    shape[i + 2] = size - pads;
-    if (shape[i + 2] < 1)
+    if (shape[i + 2] < 1 && output_padding != nullptr)
       return fail(FASTCONV_INVALID_ARGUMENT,
                   "padding: leaves an output of %" PRId64 " in spatial dimension %d",
                   shape[i + 2], i);
   }
   int64_t bytes = sizeof(double);
   for (int i = 0; i < ndim && !overflow; ++i)
-    overflow = __builtin_mul_overflow(bytes, shape[i], &bytes);
+    if (shape[i] > 0) overflow = __builtin_mul_overflow(bytes, shape[i], &bytes);
   if (overflow)
     return fail(FASTCONV_INVALID_ARGUMENT,
                 "input: shape %s gives an output with more bytes than a signed 64-bit offset "
@@ -230,11 +231,26 @@ fastconv_status fastconv_conv_transpose_forward(const fastconv_tensor* output,
                                                 const fastconv_conv_params* params,
                                                 const fastconv_exec* exec) {
   // The convolution this is the input gradient of: it maps `output` to `input`.
-  // Which of several outputs that it maps to the same size is meant, `output` says itself.
   const Argument x = {output, "out"}, w = {weight, "weight"}, y = {input, "input"};
+  int64_t shape[FASTCONV_MAX_NDIM];
+  FASTCONV_TRY(transpose_shape(shape, y, w, params, nullptr));
+  const int ndim = params->spatial_ndim + 2;
+  FASTCONV_TRY(check_tensor(x, ndim, ndim));
+  FASTCONV_TRY(check_same_dtype(y, x));
+  // Its extents say which output padding is meant.
+  for (int i = 2; i < ndim; ++i) {
+    const int64_t extra = output->shape[i] - shape[i];
+    if (extra > 0 && (extra < params->stride[i - 2] || extra < params->dilation[i - 2]))
+      shape[i] = output->shape[i];
+  }
+  FASTCONV_TRY(check_shape(x, shape, ndim, "(plus an output_padding below stride or dilation)"));
   ConvParams p;
-  FASTCONV_TRY(check_tensor(y, 0, FASTCONV_MAX_NDIM));
-  FASTCONV_TRY(make_conv(x, w, y, params, &p));
+  FASTCONV_TRY(make_conv(x, w, {nullptr, ""}, params, &p));
+  // An output padding of the stride and more leaves room for positions beyond the input: they
+  // count as zeros, like everything outside.
+  for (int i = 0; i < params->spatial_ndim; ++i)
+    p.out[i + kSpatial - params->spatial_ndim] = input->shape[i + 2];
+  spread_strides(*input, p.y_stride);
   FASTCONV_TRY(check_output(x));
   FASTCONV_TRY(check_disjoint(x, y));
   FASTCONV_TRY(check_disjoint(x, w));

@@ -1,5 +1,5 @@
 // The library itself: version, threads, memory, measuring.
-#include <chrono>
+#include <ctime>
 
 #include "api/call.h"
 #include "core/parallel.h"
@@ -19,9 +19,8 @@ const char* fastconv_build_info(void) {
 }
 
 fastconv_status fastconv_set_num_threads(int num_threads) {
-  constexpr int kMost = 4096;
-  if (num_threads < 1 || num_threads > kMost)
-    return fail(FASTCONV_INVALID_ARGUMENT, "num_threads: expected 1 to %d, got %d", kMost,
+  if (num_threads < 1 || num_threads > kMostThreads)
+    return fail(FASTCONV_INVALID_ARGUMENT, "num_threads: expected 1 to %d, got %d", kMostThreads,
                 num_threads);
   set_default_threads(num_threads);
   return FASTCONV_OK;
@@ -68,17 +67,18 @@ fastconv_status fastconv_measure(double* flops_per_second, fastconv_probe probe,
         probe == FASTCONV_PROBE_FMA ? table.probe_fma : table.probe_micro_kernel;
     // The fastest of short bursts: what the machine can do, not what else it was doing.
     constexpr double kBurst = 0.005;
-    using Clock = std::chrono::steady_clock;
-    const auto elapsed = [](Clock::time_point since) {
-      return std::chrono::duration<double>(Clock::now() - since).count();
+    const auto now = [] {
+      timespec time;
+      clock_gettime(CLOCK_MONOTONIC, &time);
+      return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
     };
     double best = 0, burst = 0;
-    const Clock::time_point start = Clock::now();
-    for (int64_t repeats = 1; burst < kBurst || elapsed(start) < seconds;) {
+    const double start = now();
+    for (int64_t repeats = 1; burst < kBurst || now() - start < seconds;) {
       double flops = 0;
-      const Clock::time_point begin = Clock::now();
+      const double begin = now();
       kernel(ProbeArgs<T>{repeats, &flops, {threads, nullptr}});
-      burst = elapsed(begin);
+      burst = now() - begin;
       if (burst >= kBurst)
         best = flops / burst > best ? flops / burst : best;
       else

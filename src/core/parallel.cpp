@@ -56,7 +56,7 @@ int from_environment(const char* name) {
   char* end = nullptr;
   const long value = strtol(text, &end, 10);
   if (end == text || (*end != '\0' && *end != ',')) return 0;
-  return value > 0 && value <= 4096 ? static_cast<int>(value) : 0;
+  return value > 0 && value <= kMostThreads ? static_cast<int>(value) : 0;
 }
 
 int initial_threads() {
@@ -65,16 +65,22 @@ int initial_threads() {
   return std::min(affinity_cpus(), cgroup_cpus());
 }
 
-std::atomic<int>& threads_setting() {
-  static std::atomic<int> setting{initial_threads()};
-  return setting;
-}
+// 0 until the first question; two threads asking at once find the same answer.
+std::atomic<int> threads_setting{0};
 
 }  // namespace
 
-int default_threads() { return threads_setting().load(std::memory_order_relaxed); }
+int default_threads() {
+  int threads = threads_setting.load(std::memory_order_relaxed);
+  if (threads == 0) {
+    int unset = 0;
+    threads = initial_threads();
+    if (!threads_setting.compare_exchange_strong(unset, threads)) threads = unset;
+  }
+  return threads;
+}
 
-void set_default_threads(int threads) { threads_setting().store(threads); }
+void set_default_threads(int threads) { threads_setting.store(threads); }
 
 void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int), void* context) {
   const int team = static_cast<int>(std::min<int64_t>(tasks, threads));

@@ -14,6 +14,9 @@ namespace fastconv {
 void parallel_run(int64_t tasks, int threads, void (*body)(void* context, int64_t task, int worker),
                   void* context);
 
+// What a caller may ask for; an OpenMP runtime ends the process over numbers beyond reason.
+constexpr int kMostThreads = 4096;
+
 // The process default, and what it was at start: see fastconv_get_num_threads.
 int default_threads();
 void set_default_threads(int threads);

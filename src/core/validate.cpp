@@ -78,6 +78,12 @@ fastconv_status make_axes(Argument x, const Geometry& geometry, bool ceil_mode, 
                   axis.kernel, axis.dilation);
     }
     int64_t out;
+    if (__builtin_add_overflow(axis.in, axis.pad_before, &out) ||
+        __builtin_add_overflow(out, axis.pad_after, &out))
+      return fail(FASTCONV_INVALID_ARGUMENT,
+                  "padding: (%" PRId64 ", %" PRId64
+                  ") around %s overflows a signed 64-bit integer in spatial dimension %d",
+                  axis.pad_before, axis.pad_after, x.name, i);
     if (!window_output(axis, ceil_mode, &out))
       return fail(FASTCONV_INVALID_ARGUMENT,
                   "kernel_size: a window of %" PRId64 " with dilation %" PRId64

@@ -40,6 +40,11 @@ bool byte_range(const fastconv_tensor& tensor, int64_t* low, int64_t* high) {
   return !__builtin_add_overflow(last, item, high);
 }
 
+int64_t step(Argument argument, int axis) {
+  const int64_t stride = argument->strides[axis];
+  return stride < 0 ? -stride : stride;
+}
+
 // An empty tensor overlaps nothing.
 bool overlap(const fastconv_tensor& a, const fastconv_tensor& b) {
   int64_t a_low, a_high, b_low, b_high;
@@ -132,11 +137,23 @@ fastconv_status check_shape(Argument argument, const int64_t* shape, int ndim, c
 fastconv_status check_output(Argument output) {
   for (int i = 0; i < output->ndim; ++i)
     if (output->shape[i] == 0) return FASTCONV_OK;
-  for (int i = 0; i < output->ndim; ++i)
-    if (output->strides[i] == 0 && output->shape[i] > 1)
+  // Taken from the smallest stride to the largest, each dimension has to step over all that
+  // the ones before it span. (Interleaved views that still share nothing are refused as well.)
+  int64_t span = 0;
+  bool taken[FASTCONV_MAX_NDIM] = {};
+  for (int i = 0; i < output->ndim; ++i) {
+    int next = -1;
+    for (int j = 0; j < output->ndim; ++j)
+      if (!taken[j] && (next < 0 || step(output, j) < step(output, next))) next = j;
+    taken[next] = true;
+    if (output->shape[next] == 1) continue;
+    if (step(output, next) <= span)
       return fail(FASTCONV_INVALID_ARGUMENT,
-                  "%s: its elements share memory (stride 0 in dimension %d of shape %s)",
-                  output.name, i, Tuple(output->shape, output->ndim).text());
+                  "%s: its elements share memory (strides %s of shape %s)", output.name,
+                  Tuple(output->strides, output->ndim).text(),
+                  Tuple(output->shape, output->ndim).text());
+    span += step(output, next) * (output->shape[next] - 1);  // fits: see check_tensor
+  }
   return FASTCONV_OK;
 }
 
@@ -171,9 +188,9 @@ fastconv_status choose_threads(const fastconv_exec* exec, double work, double gr
       return fail(FASTCONV_INVALID_ARGUMENT,
                   "exec: struct_size is %zu, expected sizeof(fastconv_exec) = %zu",
                   exec->struct_size, sizeof(fastconv_exec));
-    if (exec->num_threads < 0)
+    if (exec->num_threads < 0 || exec->num_threads > kMostThreads)
       return fail(FASTCONV_INVALID_ARGUMENT,
-                  "num_threads: expected a positive number, or 0 for the default, got %d",
+                  "num_threads: expected 1 to %d, or 0 for the default, got %d", kMostThreads,
                   exec->num_threads);
     limit = exec->num_threads;
   }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <mutex>
 
 namespace fastconv {
 namespace {
@@ -22,18 +21,24 @@ static_assert(sizeof(Block) <= kAlignment);
 
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kMinSize = 256;
-constexpr int kClasses = 4 * 40;
+constexpr int kClasses = 4 * 64;
 // Blocks kept for reuse stay below this share of everything the pool has had in use at once,
 // so that the cache follows the program instead of growing with every new shape.
 constexpr size_t kCacheFloor = size_t{64} << 20;
 
-// Never destroyed: arrays may be freed after static destructors have run.
-std::mutex& mutex = *new std::mutex;
+// POSIX's own: it needs no constructor, no destructor (arrays may be freed after static ones
+// have run) and throws nothing.
+pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+struct Lock {
+  Lock() { pthread_mutex_lock(&mutex); }
+  ~Lock() { pthread_mutex_unlock(&mutex); }
+};
 Block* free_blocks[kClasses];
 size_t in_use = 0, cached = 0, peak = 0;
 
 [[gnu::constructor]] void hold_across_fork() {
-  pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
+  pthread_atfork([] { pthread_mutex_lock(&mutex); }, [] { pthread_mutex_unlock(&mutex); },
+                 [] { pthread_mutex_unlock(&mutex); });
 }
 
 int class_of(size_t size, size_t* class_size) {
@@ -112,7 +117,7 @@ void* pool_acquire(size_t size) {
   if (size > SIZE_MAX / 4) return nullptr;
   size_t class_size;
   const int index = class_of(std::max(size, kMinSize), &class_size);
-  const std::lock_guard lock(mutex);
+  const Lock lock;
   Block* block = free_blocks[index];
   if (block != nullptr) {
     free_blocks[index] = block->next;
@@ -133,7 +138,7 @@ void* pool_acquire(size_t size) {
 void pool_release(void* memory) {
   if (memory == nullptr) return;
   Block* block = block_of(memory);
-  const std::lock_guard lock(mutex);
+  const Lock lock;
   size_t class_size;
   const int index = class_of(block->size, &class_size);
   in_use -= block->size;
@@ -145,13 +150,13 @@ void pool_release(void* memory) {
 }
 
 size_t pool_trim() {
-  const std::lock_guard lock(mutex);
+  const Lock lock;
   peak = in_use;
   return trim_locked(0);
 }
 
 void pool_stats(size_t* used, size_t* kept) {
-  const std::lock_guard lock(mutex);
+  const Lock lock;
   *used = in_use;
   *kept = cached;
 }

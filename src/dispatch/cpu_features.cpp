@@ -40,7 +40,7 @@ struct Features {
 
 bool cpu_supports(const char* isa) {
 #if defined(__x86_64__)
-  static const Features features;
+  const Features features;
   if (strcmp(isa, "avx512") == 0) return features.avx512;
   if (strcmp(isa, "avx2") == 0) return features.avx2;
 #endif
