@@ -210,7 +210,13 @@ def _layer_table(result: dict[str, Any], which: tuple[str, bool]) -> str:
         ]
         best = min(ours.values(), default=None)
         rate = ours_rows[0]["bytes" if pool else "flops"] / best if best else None
-        cells = [entry["layer"]]
+        disturbed = any(
+            row.get("disturbed")
+            for report in environments.values()
+            for row in report["rows"]
+            if (row["layer"], row["computation"]) == (entry["layer"], computation)
+        )
+        cells = [entry["layer"] + (" \\*" if disturbed else "")]
         cells += [_number(ours.get(v), ".3f", 1e3) for v in ("planar", "channels_last")]
         cells += [_number(rate, ".1f" if pool else ".0f", 1e-9)]
         cells += [_number(rate, ".0f", 100 / ceiling)]
@@ -234,7 +240,7 @@ def _footer(result: dict[str, Any]) -> str:
         lines.append(f"- Worst max|err| / max|ref|, {peer}: {listed}")
     lines.append(
         f"- {summary['repeated_turns']} turns were repeated because something else ran; "
-        f"{summary['disturbed_rows']} rows stayed disturbed."
+        f"{summary['disturbed_rows']} rows stayed disturbed (\\*: measure again)."
     )
     lines += [
         f"- FAILED: {f['peer']} {f['variant']}, {f['layer']} {f['computation']} "

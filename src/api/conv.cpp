@@ -116,7 +116,8 @@ fastconv_status transpose_shape(int64_t shape[FASTCONV_MAX_NDIM], Argument input
                   Tuple(stride < 1 ? params->stride : params->dilation, spatial_ndim).text());
     if (in < 1 || kernel < 1)
       return fail(FASTCONV_INVALID_ARGUMENT, "%s: only the batch may be empty, got shape %s",
-                  in < 1 ? "input" : "weight", Tuple((in < 1 ? input : weight)->shape, ndim).text());
+                  in < 1 ? "input" : "weight",
+                  Tuple((in < 1 ? input : weight)->shape, ndim).text());
     if (extra < 0 || (extra >= stride && extra >= dilation))
       return fail(FASTCONV_INVALID_ARGUMENT,
                   "output_padding: expected less than the stride or the dilation and not negative, "
@@ -133,8 +134,8 @@ fastconv_status transpose_shape(int64_t shape[FASTCONV_MAX_NDIM], Argument input
     if (overflow) break;
     if (shape[i + 2] < 1 && output_padding != nullptr)
       return fail(FASTCONV_INVALID_ARGUMENT,
-                  "padding: leaves an output of %" PRId64 " in spatial dimension %d",
-                  shape[i + 2], i);
+                  "padding: leaves an output of %" PRId64 " in spatial dimension %d", shape[i + 2],
+                  i);
   }
   int64_t bytes = sizeof(double);
   for (int i = 0; i < ndim && !overflow; ++i)
@@ -258,13 +259,10 @@ fastconv_status fastconv_conv_transpose_forward(const fastconv_tensor* output,
   return run(FASTCONV_BACKWARD_INPUT, p, *output, *weight, input, epilogue, exec, nullptr);
 }
 
-fastconv_status fastconv_conv_workspace_size(size_t* workspace_size,
-                                             fastconv_conv_computation computation,
-                                             const fastconv_tensor* output,
-                                             const fastconv_tensor* input,
-                                             const fastconv_tensor* weight,
-                                             const fastconv_conv_params* params,
-                                             const fastconv_exec* exec) {
+fastconv_status fastconv_conv_workspace_size(
+    size_t* workspace_size, fastconv_conv_computation computation, const fastconv_tensor* output,
+    const fastconv_tensor* input, const fastconv_tensor* weight, const fastconv_conv_params* params,
+    const fastconv_exec* exec) {
   ConvParams p;
   if (workspace_size == nullptr)
     return fail(FASTCONV_INVALID_ARGUMENT, "workspace_size: expected a pointer, got NULL");
@@ -272,7 +270,6 @@ fastconv_status fastconv_conv_workspace_size(size_t* workspace_size,
     return fail(FASTCONV_INVALID_ARGUMENT, "computation: unknown value %d",
                 static_cast<int>(computation));
   FASTCONV_TRY(check_tensor({output, "output"}, 0, FASTCONV_MAX_NDIM));
-  FASTCONV_TRY(
-      make_conv({input, "input"}, {weight, "weight"}, {output, "output"}, params, &p));
+  FASTCONV_TRY(make_conv({input, "input"}, {weight, "weight"}, {output, "output"}, params, &p));
   return run(computation, p, *input, *weight, output, nullptr, exec, workspace_size);
 }

@@ -79,8 +79,7 @@ fastconv_status fastconv_linear_backward_input(const fastconv_tensor* grad_input
                                                const fastconv_tensor* grad_output,
                                                const fastconv_tensor* weight,
                                                const fastconv_exec* exec) {
-  FASTCONV_TRY(
-      check({grad_input, "grad_input"}, {weight, "weight"}, {grad_output, "grad_output"}));
+  FASTCONV_TRY(check({grad_input, "grad_input"}, {weight, "weight"}, {grad_output, "grad_output"}));
   const fastconv_tensor x = as_signal(*grad_input), y = as_signal(*grad_output),
                         w = as_filter(*weight);
   const fastconv_conv_params params = one_tap();
@@ -91,8 +90,7 @@ fastconv_status fastconv_linear_backward_weight(const fastconv_tensor* grad_weig
                                                 const fastconv_tensor* grad_output,
                                                 const fastconv_tensor* input,
                                                 const fastconv_exec* exec) {
-  FASTCONV_TRY(
-      check({input, "input"}, {grad_weight, "grad_weight"}, {grad_output, "grad_output"}));
+  FASTCONV_TRY(check({input, "input"}, {grad_weight, "grad_weight"}, {grad_output, "grad_output"}));
   const fastconv_tensor x = as_signal(*input), y = as_signal(*grad_output),
                         w = as_filter(*grad_weight);
   const fastconv_conv_params params = one_tap();

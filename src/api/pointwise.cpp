@@ -104,8 +104,7 @@ fastconv_status check_targets(const fastconv_tensor& target, int64_t classes, in
     for (int64_t b = 0; b < shape[2]; ++b)
       for (int64_t c = 0; c < shape[3]; ++c)
         for (int64_t d = 0; d < shape[4]; ++d) {
-          const int64_t value =
-              data[a * stride[1] + b * stride[2] + c * stride[3] + d * stride[4]];
+          const int64_t value = data[a * stride[1] + b * stride[2] + c * stride[3] + d * stride[4]];
           if ((value < 0 || value >= classes) && value != ignored)
             return fail(FASTCONV_INVALID_ARGUMENT,
                         "target: expected classes in [0, %" PRId64 ") or ignore_index %" PRId64
@@ -149,8 +148,8 @@ fastconv_status check_loss(Argument loss, Argument input, Argument target,
     return fail(FASTCONV_INVALID_ARGUMENT, "input: expected at least one class, got shape %s",
                 Tuple(input->shape, input->ndim).text());
   if (!(params->label_smoothing >= 0 && params->label_smoothing <= 1))
-    return fail(FASTCONV_INVALID_ARGUMENT,
-                "label_smoothing: expected a number in [0, 1], got %g", params->label_smoothing);
+    return fail(FASTCONV_INVALID_ARGUMENT, "label_smoothing: expected a number in [0, 1], got %g",
+                params->label_smoothing);
   return check_targets(*target.tensor, input->shape[1], params->ignore_index);
 }
 

@@ -63,26 +63,26 @@ fastconv_status fastconv_measure(double* flops_per_second, fastconv_probe probe,
   FASTCONV_TRY(choose_threads(exec, 1e18, 1, &threads));
   return with_kernels(dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);
-    const auto kernel =
-        probe == FASTCONV_PROBE_FMA ? table.probe_fma : table.probe_micro_kernel;
-    // The fastest of short bursts: what the machine can do, not what else it was doing.
+    const auto kernel = probe == FASTCONV_PROBE_FMA ? table.probe_fma : table.probe_micro_kernel;
+    // The fastest of short bursts: what the machine can do, not what else it was doing. A burst
+    // is long enough when its work takes this long at the best rate seen, however long it took.
     constexpr double kBurst = 0.005;
     const auto now = [] {
       timespec time;
       clock_gettime(CLOCK_MONOTONIC, &time);
       return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
     };
-    double best = 0, burst = 0;
+    double best = 0;
+    bool long_enough = false;
     const double start = now();
-    for (int64_t repeats = 1; burst < kBurst || now() - start < seconds;) {
+    for (int64_t repeats = 1; !long_enough || now() - start < seconds;) {
       double flops = 0;
       const double begin = now();
       kernel(ProbeArgs<T>{repeats, &flops, {threads, nullptr}});
-      burst = now() - begin;
-      if (burst >= kBurst)
-        best = flops / burst > best ? flops / burst : best;
-      else
-        repeats *= 2;
+      const double rate = flops / (now() - begin);
+      best = rate > best ? rate : best;
+      long_enough = flops >= kBurst * best;
+      if (!long_enough) repeats *= 2;
     }
     *flops_per_second = best;
     return FASTCONV_OK;

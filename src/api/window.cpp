@@ -79,8 +79,11 @@ fastconv_status scatter(Argument x, Argument y, Argument indices, const fastconv
   FASTCONV_TRY(choose_threads(exec, count(*x.tensor), kElementsPerThread, &threads));
   return with_kernels(x->dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);
-    select(table)(PoolArgs<T>{&p, static_cast<T*>(x->data), static_cast<T*>(y->data),
-                              static_cast<int64_t*>(indices->data), {threads, nullptr}});
+    select(table)(PoolArgs<T>{&p,
+                              static_cast<T*>(x->data),
+                              static_cast<T*>(y->data),
+                              static_cast<int64_t*>(indices->data),
+                              {threads, nullptr}});
     return FASTCONV_OK;
   });
 }
@@ -152,9 +155,12 @@ fastconv_status fastconv_max_pool_forward(const fastconv_tensor* output,
   FASTCONV_TRY(choose_threads(exec, count(*input), kElementsPerThread, &threads));
   return with_kernels(x->dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);
-    table.max_pool_forward(PoolArgs<T>{
-        &p, static_cast<T*>(input->data), static_cast<T*>(output->data),
-        indices != nullptr ? static_cast<int64_t*>(indices->data) : nullptr, {threads, nullptr}});
+    table.max_pool_forward(
+        PoolArgs<T>{&p,
+                    static_cast<T*>(input->data),
+                    static_cast<T*>(output->data),
+                    indices != nullptr ? static_cast<int64_t*>(indices->data) : nullptr,
+                    {threads, nullptr}});
     return FASTCONV_OK;
   });
 }

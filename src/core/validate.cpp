@@ -58,8 +58,8 @@ fastconv_status make_axes(Argument x, const Geometry& geometry, bool ceil_mode, 
     axes->pad_before[i] = axes->pad_after[i] = 0;
   }
   for (int i = 0; i < ndim; ++i) {
-    WindowAxis axis = {x->shape[i + 2], geometry.kernel[i], geometry.stride[i],
-                       geometry.dilation[i], 0, 0};
+    WindowAxis axis = {
+        x->shape[i + 2], geometry.kernel[i], geometry.stride[i], geometry.dilation[i], 0, 0};
     if (axis.in < 1)
       return fail(FASTCONV_INVALID_ARGUMENT, "%s: only the batch may be empty, got shape %s",
                   x.name, Tuple(x->shape, x->ndim).text());
@@ -145,8 +145,7 @@ bool window_output(const WindowAxis& axis, bool ceil_mode, int64_t* out) {
     return false;
   const int64_t last = padded - extent - 1;  // where a window may begin, at most
   *out = last / axis.stride + 1;
-  if (ceil_mode && last % axis.stride != 0 &&
-      *out <= (axis.in + axis.pad_before - 1) / axis.stride)
+  if (ceil_mode && last % axis.stride != 0 && *out <= (axis.in + axis.pad_before - 1) / axis.stride)
     ++*out;
   return true;
 }
@@ -251,17 +250,16 @@ fastconv_status make_window(Argument x, const fastconv_window_params* params, bo
     const int64_t half = ((axes.kernel[i] - 1) * axes.dilation[i] + 1) / 2;
     if (axes.pad_before[i] > half || axes.pad_after[i] > half)
       return fail(FASTCONV_INVALID_ARGUMENT,
-                  "padding: expected at most half of the dilated window, %" PRId64
-                  ", got (%" PRId64 ", %" PRId64 ") in spatial dimension %d",
+                  "padding: expected at most half of the dilated window, %" PRId64 ", got (%" PRId64
+                  ", %" PRId64 ") in spatial dimension %d",
                   half, axes.pad_before[i], axes.pad_after[i], i - kSpatial + spatial_ndim);
   }
   store_axes(axes, p);
   p->n = x->shape[0];
   p->channels = x->shape[1];
   spread_strides(*x.tensor, p->x_stride);
-  const int64_t shape[] = {p->n,           p->channels,    axes.kernel[0],
-                           axes.kernel[1], axes.kernel[2], axes.out[0],
-                           axes.out[1],    axes.out[2]};
+  const int64_t shape[] = {p->n,           p->channels, axes.kernel[0], axes.kernel[1],
+                           axes.kernel[2], axes.out[0], axes.out[1],    axes.out[2]};
   if (is_pool) return FASTCONV_OK;
   int64_t cols[3] = {p->n, p->channels, 1};
   for (int i = 1; i < 8; ++i) {

@@ -8,10 +8,9 @@
 
 namespace fastconv {
 
-#define FASTCONV_TRY(expression)                                              \
-  do {                                                                        \
-    if (const fastconv_status status_ = (expression); status_ != FASTCONV_OK) \
-      return status_;                                                         \
+#define FASTCONV_TRY(expression)                                                              \
+  do {                                                                                        \
+    if (const fastconv_status status_ = (expression); status_ != FASTCONV_OK) return status_; \
   } while (false)
 
 // A tensor and the name its user knows it by.

@@ -11,10 +11,14 @@ namespace {
 
 const char* dtype_name(int32_t dtype) {
   switch (dtype) {
-    case FASTCONV_FLOAT32: return "float32";
-    case FASTCONV_FLOAT64: return "float64";
-    case FASTCONV_INT64: return "int64";
-    default: return "an unknown dtype";
+    case FASTCONV_FLOAT32:
+      return "float32";
+    case FASTCONV_FLOAT64:
+      return "float64";
+    case FASTCONV_INT64:
+      return "int64";
+    default:
+      return "an unknown dtype";
   }
 }
 
@@ -76,8 +80,8 @@ fastconv_status check_tensor(Argument argument, int min_ndim, int max_ndim) {
     return fail(FASTCONV_INVALID_ARGUMENT, "%s: expected at most %d dimensions, got %d",
                 argument.name, FASTCONV_MAX_NDIM, tensor->ndim);
   if (tensor->ndim < min_ndim || tensor->ndim > max_ndim) {
-    static const char* const layouts[] = {"", "(C)", "(N, C)", "(N, C, L)", "(N, C, H, W)",
-                                          "(N, C, D, H, W)"};
+    static const char* const layouts[] = {"",          "(C)",          "(N, C)",
+                                          "(N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)"};
     if (min_ndim == max_ndim)
       return fail(FASTCONV_INVALID_ARGUMENT, "%s: expected %d dimensions %s, got %d: shape %s",
                   argument.name, min_ndim, layouts[min_ndim], tensor->ndim,

@@ -7,6 +7,13 @@
 #include <cstdint>
 #include <cstdlib>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(memory, size)
+#define ASAN_UNPOISON_MEMORY_REGION(memory, size)
+#endif
+
 namespace fastconv {
 namespace {
 
@@ -74,8 +81,8 @@ Block* create(size_t size) {
   // Map one huge page more than needed and give back both ends: only memory that begins on
   // a huge-page boundary gets huge pages from its first byte.
   const size_t mapped = (total + kHugePage - 1) / kHugePage * kHugePage;
-  void* raw = mmap(nullptr, mapped + kHugePage, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* raw =
+      mmap(nullptr, mapped + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) return nullptr;
   char* begin = static_cast<char*>(raw);
   const size_t head = (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;
@@ -132,12 +139,16 @@ void* pool_acquire(size_t size) {
   }
   in_use += block->size;
   peak = std::max(peak, in_use);
-  return reinterpret_cast<char*>(block) + kAlignment;
+  char* memory = reinterpret_cast<char*>(block) + kAlignment;
+  // What was not asked for is not to be touched, though the class has it.
+  ASAN_POISON_MEMORY_REGION(memory + size, block->size - size);
+  return memory;
 }
 
 void pool_release(void* memory) {
   if (memory == nullptr) return;
   Block* block = block_of(memory);
+  ASAN_UNPOISON_MEMORY_REGION(memory, block->size);
   const Lock lock;
   size_t class_size;
   const int index = class_of(block->size, &class_size);

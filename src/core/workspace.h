@@ -18,7 +18,10 @@ void pool_stats(size_t* in_use, size_t* cached);
 // Scratch for the length of a call: the caller's, if it gave enough, else from the pool.
 class Scratch {
  public:
-  explicit Scratch(size_t size) : memory_(size == 0 ? nullptr : pool_acquire(size)), owned_(true), ok_(size == 0 || memory_ != nullptr) {}
+  explicit Scratch(size_t size)
+      : memory_(size == 0 ? nullptr : pool_acquire(size)),
+        owned_(true),
+        ok_(size == 0 || memory_ != nullptr) {}
   explicit Scratch(void* memory) : memory_(memory), owned_(false), ok_(true) {}
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

@@ -23,8 +23,8 @@ struct ConvArgs {
   T* x;
   T* weight;
   T* y;
-  const T* bias;      // per output channel of the computation, or null
-  const T* residual;  // or null
+  const T* bias;           // per output channel of the computation, or null
+  const T* residual;       // or null
   size_t* workspace_size;  // where the *_workspace kernels answer, in bytes
   Exec exec;
 };

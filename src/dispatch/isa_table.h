@@ -12,24 +12,23 @@
 
 namespace fastconv {
 
-#define FASTCONV_KERNEL(name, Args)                                   \
+#define FASTCONV_KERNEL(name, Args)                                    \
   void FASTCONV_CAT(name, f32, FASTCONV_ISA)(const Args<float>& args); \
   void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args);
 #include "dispatch/kernels.inc"
 #undef FASTCONV_KERNEL
 
 extern const InstructionSet FASTCONV_TABLE(FASTCONV_ISA);
-const InstructionSet FASTCONV_TABLE(FASTCONV_ISA) = {
-    FASTCONV_TEXT(FASTCONV_ISA),
-    {
+const InstructionSet FASTCONV_TABLE(FASTCONV_ISA) = {FASTCONV_TEXT(FASTCONV_ISA),
+                                                     {
 #define FASTCONV_KERNEL(name, Args) &FASTCONV_CAT(name, f32, FASTCONV_ISA),
 #include "dispatch/kernels.inc"
 #undef FASTCONV_KERNEL
-    },
-    {
+                                                     },
+                                                     {
 #define FASTCONV_KERNEL(name, Args) &FASTCONV_CAT(name, f64, FASTCONV_ISA),
 #include "dispatch/kernels.inc"
 #undef FASTCONV_KERNEL
-    }};
+                                                     }};
 
 }  // namespace fastconv

@@ -9,14 +9,10 @@
 #define FASTCONV_CAT_(name, dtype, isa) name##_##dtype##__##isa
 #define FASTCONV_CAT(name, dtype, isa) FASTCONV_CAT_(name, dtype, isa)
 
-#define FASTCONV_EXPORT(name, Args)                                          \
-  namespace fastconv {                                                       \
-  void FASTCONV_CAT(name, f32, FASTCONV_ISA)(const Args<float>& args);       \
-  void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args);      \
-  void FASTCONV_CAT(name, f32, FASTCONV_ISA)(const Args<float>& args) {      \
-    name<float>(args);                                                       \
-  }                                                                          \
-  void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args) {     \
-    name<double>(args);                                                      \
-  }                                                                          \
+#define FASTCONV_EXPORT(name, Args)                                                            \
+  namespace fastconv {                                                                         \
+  void FASTCONV_CAT(name, f32, FASTCONV_ISA)(const Args<float>& args);                         \
+  void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args);                        \
+  void FASTCONV_CAT(name, f32, FASTCONV_ISA)(const Args<float>& args) { name<float>(args); }   \
+  void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args) { name<double>(args); } \
   }

@@ -41,8 +41,8 @@ const InstructionSet* find(const char* name, const char* asked_by) {
     strncat(names, isa->name, sizeof(names) - strlen(names) - 1);
   }
   fail(FASTCONV_UNAVAILABLE, "%s: %s '%.40s', expected one of: %s", asked_by,
-       compiled ? "this CPU or operating system does not support" : "this build does not have", name,
-       names);
+       compiled ? "this CPU or operating system does not support" : "this build does not have",
+       name, names);
   return nullptr;
 }
 

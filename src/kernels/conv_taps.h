@@ -102,20 +102,44 @@ template <class T>
 FASTCONV_INLINE Operands<T> forward_operands(const ConvArgs<T>& args, const ConvParams& p) {
   const int64_t channels = p.in_channels / p.groups, outputs = p.out_channels / p.groups;
   const int64_t* w = p.w_stride;
-  return {args.x,        args.weight, args.bias,  args.residual,     args.y,
-          p.n,           p.groups,    channels,   outputs,           p.x_stride,
-          p.y_stride,    p.residual_stride,       {w[0], w[1], w[2], w[3], w[4]},
-          outputs * w[0], p.bias_stride, p.activation};
+  return {args.x,
+          args.weight,
+          args.bias,
+          args.residual,
+          args.y,
+          p.n,
+          p.groups,
+          channels,
+          outputs,
+          p.x_stride,
+          p.y_stride,
+          p.residual_stride,
+          {w[0], w[1], w[2], w[3], w[4]},
+          outputs * w[0],
+          p.bias_stride,
+          p.activation};
 }
 
 template <class T>
 FASTCONV_INLINE Operands<T> backward_operands(const ConvArgs<T>& args, const ConvParams& p) {
   const int64_t channels = p.out_channels / p.groups, outputs = p.in_channels / p.groups;
   const int64_t* w = p.w_stride;
-  return {args.y,        args.weight, args.bias,  args.residual,     args.x,
-          p.n,           p.groups,    channels,   outputs,           p.y_stride,
-          p.x_stride,    p.residual_stride,       {w[1], w[0], w[2], w[3], w[4]},
-          channels * w[0], p.bias_stride, p.activation};
+  return {args.y,
+          args.weight,
+          args.bias,
+          args.residual,
+          args.x,
+          p.n,
+          p.groups,
+          channels,
+          outputs,
+          p.y_stride,
+          p.x_stride,
+          p.residual_stride,
+          {w[1], w[0], w[2], w[3], w[4]},
+          channels * w[0],
+          p.bias_stride,
+          p.activation};
 }
 
 }  // namespace

@@ -86,8 +86,7 @@ struct WinogradPlan {
   size_t filter_at, data_at, worker_at, worker_bytes, total_bytes;
 
   WinogradPlan(const ConvArgs<T>& args, bool backward)
-      : p(*args.params),
-        op(backward ? backward_operands(args, p) : forward_operands(args, p)) {
+      : p(*args.params), op(backward ? backward_operands(args, p) : forward_operands(args, p)) {
     constexpr int64_t item = sizeof(T), line = 64 / sizeof(T);
     for (int i = 0; i < kSpatial; ++i)
       axis[i] = backward ? backward_axis(p, i, 0) : forward_axis(p, i);
@@ -102,9 +101,9 @@ struct WinogradPlan {
 
     image_tiles = tile_rows * tile_columns;
     const int64_t group_tiles = op.n * axis[0].out * image_tiles;
-    data_resident = panels > 1 && group_tiles <= min(kResidentTiles, op.outputs) &&
-                    group_tiles * op.groups * channel_blocks * kChannelBlock * kXi * item <=
-                        kResidentDataBytes;
+    data_resident =
+        panels > 1 && group_tiles <= min(kResidentTiles, op.outputs) &&
+        group_tiles * op.groups * channel_blocks * kChannelBlock * kXi * item <= kResidentDataBytes;
     rows = tile_rows;
     columns = tile_columns;
     if (!data_resident) {
@@ -138,7 +137,7 @@ struct WinogradPlan {
     worker_at = regions.end;
     const int64_t own = data_resident ? panel_size : data_size;
     worker_bytes = static_cast<size_t>(
-        round_up((patch_size + own + sums_size + out_size + packed_size + kPanel<T>) * item, 64) +
+        round_up((patch_size + own + sums_size + out_size + packed_size + kPanel<T>)*item, 64) +
         round_up(steps * static_cast<int64_t>(sizeof(BatchStep)), 64));
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(threads);
   }
@@ -222,8 +221,8 @@ void transform_data(const Plan& plan, const TileBlock& block, const T* patch, in
   for (int64_t c = 0; c < plan.channel_blocks; ++c) {
     for (int64_t tile = 0; tile < block.tiles(); ++tile) {
       const int64_t row = tile / block.columns, column = tile % block.columns;
-      const T* from = patch + c * plan.plane + row * kTile * plan.row_pitch +
-                      column * kTile * kChannelBlock;
+      const T* from =
+          patch + c * plan.plane + row * kTile * plan.row_pitch + column * kTile * kChannelBlock;
       T* to = data + (c * plan.tiles + first + tile) * kChannelBlock;
       for (int v = 0; v < kChannelBlock; v += kLanes<T>) {
         Vec<T> half[kTileIn][kTileIn];  // B^T d, transposed
@@ -242,7 +241,8 @@ void transform_data(const Plan& plan, const TileBlock& block, const T* patch, in
           for (int j = 0; j < kTileIn; ++j) x[j] = half[j][i];
           apply_by_pairs<T>(kWinograd43.bt, x, y);
           FASTCONV_UNROLL
-          for (int j = 0; j < kTileIn; ++j) store(to + (i * kTileIn + j) * plan.data_pitch + v, y[j]);
+          for (int j = 0; j < kTileIn; ++j)
+            store(to + (i * kTileIn + j) * plan.data_pitch + v, y[j]);
         }
       }
     }
@@ -358,8 +358,8 @@ void multiply_tiles(const WinogradPlan<T>& plan, int64_t tiles, int64_t width, c
 
 // Inverse transform and store of one block for one panel, from the sums of its tiles.
 template <class T>
-void finish_block(const WinogradPlan<T>& plan, const TileBlock& block, int64_t first,
-                  const T* sums, bool patch_is_packed, const WinogradScratch<T>& scratch) {
+void finish_block(const WinogradPlan<T>& plan, const TileBlock& block, int64_t first, const T* sums,
+                  bool patch_is_packed, const WinogradScratch<T>& scratch) {
   const Operands<T>& op = plan.op;
   const int64_t width = panel_width(op.outputs, first, kLanes<T>);
   const int64_t out_pitch = block.columns * kTile * width;
@@ -367,8 +367,7 @@ void finish_block(const WinogradPlan<T>& plan, const TileBlock& block, int64_t f
   for (int64_t tile = 0; tile < block.tiles(); ++tile) {
     const int64_t row = tile / block.columns, column = tile % block.columns;
     T* out = scratch.out + row * kTile * out_pitch + column * kTile * width;
-    if (transform_sums(sums + tile * width, plan.sums_pitch, out, out_pitch, width))
-      continue;
+    if (transform_sums(sums + tile * width, plan.sums_pitch, out, out_pitch, width)) continue;
     if (!patch_is_packed) pack_tiles(plan, block, scratch.patch);
     patch_is_packed = true;
     if (!packed)
@@ -381,9 +380,8 @@ void finish_block(const WinogradPlan<T>& plan, const TileBlock& block, int64_t f
   const int64_t outputs = min(width, op.outputs - first);
   const int64_t channel = block.g * op.outputs + first;
   for (int64_t m = 0; m < width; ++m)
-    scratch.bias[m] = op.bias != nullptr && m < outputs
-                          ? op.bias[(channel + m) * op.bias_stride]
-                          : T(0);
+    scratch.bias[m] =
+        op.bias != nullptr && m < outputs ? op.bias[(channel + m) * op.bias_stride] : T(0);
   const int64_t oh = block.row * kTile, ow = block.column * kTile;
   const int64_t columns = min(block.columns * kTile, plan.axis[2].out - ow);
   for (int64_t row = 0; row < min(block.rows * kTile, plan.axis[1].out - oh); ++row) {

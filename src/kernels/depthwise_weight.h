@@ -26,9 +26,9 @@ struct DepthwisePlan {
 
   ConvParams p;
   bool across_channels;
-  int64_t taps, rows;             // of all images
-  int64_t owners, pieces;         // tasks: owners x pieces
-  int64_t owned, lanes_per_tap;   // channels of an owner; elements of a tap's sum
+  int64_t taps, rows;            // of all images
+  int64_t owners, pieces;        // tasks: owners x pieces
+  int64_t owned, lanes_per_tap;  // channels of an owner; elements of a tap's sum
   size_t total_bytes;
 
   explicit DepthwisePlan(const ConvArgs<T>& args) : p(canonical(*args.params)) {
@@ -71,8 +71,7 @@ template <class T>
 Vec<T> row_across_channels(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t count,
                            int64_t lanes) {
   if (lanes == kLanes<T>)
-    return sum_of<T>(count,
-                     [&](int64_t i) { return load(x + i * x_step) * load(y + i * y_step); });
+    return sum_of<T>(count, [&](int64_t i) { return load(x + i * x_step) * load(y + i * y_step); });
   return sum_of<T>(count, [&](int64_t i) {
     return load_lanes(x + i * x_step, 0, lanes, T(0)) * load_lanes(y + i * y_step, 0, lanes, T(0));
   });

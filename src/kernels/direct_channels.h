@@ -120,8 +120,7 @@ void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, 
     return true;
   };
   for (int64_t ow = 0; ow < axis[2].out;) {
-    const bool eight =
-        ow + kChannelPositions <= axis[2].out && collect(ow, kChannelPositions);
+    const bool eight = ow + kChannelPositions <= axis[2].out && collect(ow, kChannelPositions);
     if (eight) {
       channels_kernel<T, kChannelPositions>(op, taps, count, in, in_step, weight, bias, residual,
                                             out);
@@ -165,8 +164,8 @@ void run_channels(const ConvArgs<T>& args, bool backward) {
   parallel_for(plan.all_phases * tasks, args.exec.threads, [&](int64_t task, int worker) {
     const Phase& phase = phases[task / tasks];
     const int64_t index = task % tasks;
-    const Block row = {index / rows / depth, 0, index / rows % depth, index % rows, 0,
-                       1,                    phase.axis[2].out};
+    const Block row = {index / rows / depth, 0, index / rows % depth, index % rows, 0, 1,
+                       phase.axis[2].out};
     if (row.od >= phase.axis[0].out || row.oh >= phase.axis[1].out) return;
     run_row(plan, phase, row, weights, bias,
             reinterpret_cast<InsideTap*>(workspace + plan.tap_at +

@@ -49,8 +49,8 @@ struct OutputsPlan : Blocking<T> {
     constexpr int64_t item = sizeof(T);
     const int64_t threads = args.exec.threads;
     panels = ceil_div(op.outputs, kPanel<T>);
-    padded_outputs = (panels - 1) * kPanel<T> +
-                     panel_width(op.outputs, (panels - 1) * kPanel<T>, kLanes<T>);
+    padded_outputs =
+        (panels - 1) * kPanel<T> + panel_width(op.outputs, (panels - 1) * kPanel<T>, kLanes<T>);
     group_size = kGroupBytes / item;
     // A group may end a step late.
     group_weight = round_up(group_size + kChannelBlock * kPanel<T>, 64);
@@ -64,8 +64,8 @@ struct OutputsPlan : Blocking<T> {
     if (!patches_resident && all_phases * blocks < 3 * threads)
       panel_chunks = min(panels, ceil_div(3 * threads, all_phases * blocks));
 
-    const int64_t weight_size = op.groups * padded_outputs * op.channels * p.kernel[0] *
-                                p.kernel[1] * p.kernel[2];
+    const int64_t weight_size =
+        op.groups * padded_outputs * op.channels * p.kernel[0] * p.kernel[1] * p.kernel[2];
     const int64_t steps = this->max_taps * ceil_div(op.channels, kChannelBlock);
     Regions regions;
     phase_at = regions.reserve(all_phases * static_cast<int64_t>(sizeof(Phase)));
@@ -74,9 +74,9 @@ struct OutputsPlan : Blocking<T> {
     worker_at = regions.end;
     const int64_t operands =
         patches_resident ? own_blocks * tile_size + group_weight : patch_size + tile_size;
-    worker_bytes = static_cast<size_t>(
-        round_up((operands + kPanel<T>) * item, 64) +
-        round_up(steps * static_cast<int64_t>(sizeof(BatchStep)), 64));
+    worker_bytes =
+        static_cast<size_t>(round_up((operands + kPanel<T>)*item, 64) +
+                            round_up(steps * static_cast<int64_t>(sizeof(BatchStep)), 64));
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(threads);
   }
 };
@@ -84,8 +84,8 @@ struct OutputsPlan : Blocking<T> {
 // Steps [first, last) of the list: blocks of channels outermost, the taps of one after
 // another within each.
 template <class T>
-void make_steps(const OutputsPlan<T>& plan, const Phase& phase, const PatchLayout& layout, int64_t first,
-                int64_t last, BatchStep* steps) {
+void make_steps(const OutputsPlan<T>& plan, const Phase& phase, const PatchLayout& layout,
+                int64_t first, int64_t last, BatchStep* steps) {
   const int64_t taps = phase.taps();
   for (int64_t i = first; i < last; ++i) {
     const int64_t c = i / taps * kChannelBlock, tap = i % taps;
@@ -111,8 +111,8 @@ int64_t group_end(const OutputsPlan<T>& plan, const Phase& phase, int64_t first,
 // tile[row][column][width] (+)= the sums over one group of steps.
 template <class T>
 void multiply(const Phase& phase, const PatchLayout& layout, const Block& block, const T* patch,
-              const T* weight, int64_t width, const BatchStep* steps, int64_t count, bool accumulate,
-              T* tile) {
+              const T* weight, int64_t width, const BatchStep* steps, int64_t count,
+              bool accumulate, T* tile) {
   const MicroKernel<T>* kernels = kMicroKernels<T>.at[width / kLanes<T> - 1];
   const int64_t tiles = tile_count(block.columns);
   for (int64_t row = 0; row < block.rows; ++row) {
@@ -127,8 +127,8 @@ void multiply(const Phase& phase, const PatchLayout& layout, const Block& block,
 }
 
 template <class T>
-void store_block(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
-                 int64_t first, int64_t width, const T* tile, T* bias_lanes) {
+void store_block(const OutputsPlan<T>& plan, const Phase& phase, const Block& block, int64_t first,
+                 int64_t width, const T* tile, T* bias_lanes) {
   const int64_t outputs = min(width, plan.op.outputs - first);
   const int64_t channel = block.g * plan.op.outputs + first;
   plan.copy_bias(bias_lanes, width, channel, outputs);
@@ -141,7 +141,8 @@ void store_block(const OutputsPlan<T>& plan, const Phase& phase, const Block& bl
 // Filters packed beforehand; a task packs the patch of one block and applies its share of
 // the panels to it.
 template <class T>
-void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, T* weights, char* workers, int threads) {
+void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, T* weights, char* workers,
+                int threads) {
   const Operands<T>& op = plan.op;
   parallel_for(plan.all_phases * op.groups * plan.panels, threads, [&](int64_t task, int) {
     const Phase& phase = phases[task / plan.panels / op.groups];
@@ -152,47 +153,48 @@ void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, T* weights, cha
                 op.channels, op.outputs, first, 0,
                 phase.taps() * ceil_div(op.channels, kChannelBlock));
   });
-  parallel_for(plan.all_phases * plan.blocks * plan.panel_chunks, threads,
-               [&](int64_t task, int worker) {
-    const int64_t chunk = task % plan.panel_chunks;
-    const int64_t index = task / plan.panel_chunks;
-    const Phase& phase = phases[index / plan.blocks];
-    const Block block = plan.block(phase, index % plan.blocks);
-    if (block.rows < 1) return;
-    const PatchLayout layout(phase.axis, block.rows, block.columns, sizeof(T));
-    T* patch = reinterpret_cast<T*>(workers + static_cast<size_t>(worker) * plan.worker_bytes);
-    T* tile = patch + plan.patch_size;
-    T* bias_lanes = tile + plan.tile_size;
-    BatchStep* steps = reinterpret_cast<BatchStep*>(bias_lanes + kPanel<T>);
-    plan.pack_block(phase, layout, block, patch);
-    const int64_t count = phase.taps() * ceil_div(op.channels, kChannelBlock);
-    make_steps(plan, phase, layout, 0, count, steps);
-    const int64_t k = phase.taps() * op.channels;
-    const int64_t begin = plan.panels * chunk / plan.panel_chunks;
-    const int64_t end = plan.panels * (chunk + 1) / plan.panel_chunks;
-    for (int64_t panel = begin; panel < end; ++panel) {
-      const int64_t first = panel * kPanel<T>;
-      const int64_t width = panel_width(op.outputs, first, kLanes<T>);
-      const T* weight =
-          weights + phase.weight_offset + (block.g * plan.padded_outputs + first) * k;
-      int64_t step = 0;
-      do {  // at least once: an empty sum is 0
-        int64_t group_k;
-        const int64_t next = group_end(plan, phase, step, width, &group_k);
-        multiply(phase, layout, block, patch, weight, width, steps + step, next - step, step > 0,
-                 tile);
-        weight += group_k * width;
-        step = next;
-      } while (step < count);
-      store_block(plan, phase, block, first, width, tile, bias_lanes);
-    }
-  });
+  parallel_for(
+      plan.all_phases * plan.blocks * plan.panel_chunks, threads, [&](int64_t task, int worker) {
+        const int64_t chunk = task % plan.panel_chunks;
+        const int64_t index = task / plan.panel_chunks;
+        const Phase& phase = phases[index / plan.blocks];
+        const Block block = plan.block(phase, index % plan.blocks);
+        if (block.rows < 1) return;
+        const PatchLayout layout(phase.axis, block.rows, block.columns, sizeof(T));
+        T* patch = reinterpret_cast<T*>(workers + static_cast<size_t>(worker) * plan.worker_bytes);
+        T* tile = patch + plan.patch_size;
+        T* bias_lanes = tile + plan.tile_size;
+        BatchStep* steps = reinterpret_cast<BatchStep*>(bias_lanes + kPanel<T>);
+        plan.pack_block(phase, layout, block, patch);
+        const int64_t count = phase.taps() * ceil_div(op.channels, kChannelBlock);
+        make_steps(plan, phase, layout, 0, count, steps);
+        const int64_t k = phase.taps() * op.channels;
+        const int64_t begin = plan.panels * chunk / plan.panel_chunks;
+        const int64_t end = plan.panels * (chunk + 1) / plan.panel_chunks;
+        for (int64_t panel = begin; panel < end; ++panel) {
+          const int64_t first = panel * kPanel<T>;
+          const int64_t width = panel_width(op.outputs, first, kLanes<T>);
+          const T* weight =
+              weights + phase.weight_offset + (block.g * plan.padded_outputs + first) * k;
+          int64_t step = 0;
+          do {  // at least once: an empty sum is 0
+            int64_t group_k;
+            const int64_t next = group_end(plan, phase, step, width, &group_k);
+            multiply(phase, layout, block, patch, weight, width, steps + step, next - step,
+                     step > 0, tile);
+            weight += group_k * width;
+            step = next;
+          } while (step < count);
+          store_block(plan, phase, block, first, width, tile, bias_lanes);
+        }
+      });
 }
 
 // Patches packed beforehand; a task packs one panel of filters, group by group, and applies
 // it to every block of its group.
 template <class T>
-void run_panels(const OutputsPlan<T>& plan, const Phase* phases, T* patches, char* workers, int threads) {
+void run_panels(const OutputsPlan<T>& plan, const Phase* phases, T* patches, char* workers,
+                int threads) {
   const Operands<T>& op = plan.op;
   const auto patch_of = [&](int64_t phase, int64_t block) {
     return patches + (phase * plan.blocks + block) * plan.patch_size;

@@ -121,8 +121,8 @@ void pack_filters(const PositionsPlan<T>& plan, const Phase& phase, int64_t g, i
       for (int64_t kh = 0; kh < phase.axis[1].taps; ++kh)
         for (int64_t kw = 0; kw < phase.axis[2].taps; ++kw)
           for (int64_t m = 0; m < count; ++m)
-            *to++ = from[m * stride[0] + c * stride[1] + kernel(0, kd) + kernel(1, kh) +
-                         kernel(2, kw)];
+            *to++ =
+                from[m * stride[0] + c * stride[1] + kernel(0, kd) + kernel(1, kh) + kernel(2, kw)];
 }
 
 template <class T>
@@ -138,8 +138,7 @@ void make_offsets(const PositionsPlan<T>& plan, const Phase& phase, const PatchL
 // out[m, i] = activation(tile[m][i] + bias[m] + residual[m, i])
 template <class T>
 void store_positions(const T* tile, int64_t pitch, int64_t outputs, int64_t positions,
-                     const T* bias, Strided<const T> residual, Strided<T> out,
-                     int32_t activation) {
+                     const T* bias, Strided<const T> residual, Strided<T> out, int32_t activation) {
   const bool consecutive =
       out.position == 1 && (residual.data == nullptr || residual.position == 1);
   for (int64_t m = 0; m < outputs; ++m) {

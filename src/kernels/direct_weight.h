@@ -78,7 +78,8 @@ struct DirectWeightPlan {
     panel_size = round_up(rows * columns * kPanel<T>, 64);
 
     sums_at = 0;
-    worker_at = pieces > 1 ? static_cast<size_t>(round_up(pieces * tasks * sum_size * item, 64)) : 0;
+    worker_at =
+        pieces > 1 ? static_cast<size_t>(round_up(pieces * tasks * sum_size * item, 64)) : 0;
     worker_bytes = static_cast<size_t>(
         round_up((patch_size + panel_size + (pieces > 1 ? 0 : sum_size)) * item, 64) +
         round_up(rows * static_cast<int64_t>(sizeof(BatchStep)), 64));
@@ -112,7 +113,8 @@ PositionBlock block_at(const DirectWeightPlan<T>& plan, int64_t index) {
 
 // patch[kd][row][column][c] of channels [0, count) from `x` on, zeros for padding.
 template <class T>
-void pack_x(const DirectWeightPlan<T>& plan, const PositionBlock& block, const T* x, int64_t count, T* patch) {
+void pack_x(const DirectWeightPlan<T>& plan, const PositionBlock& block, const T* x, int64_t count,
+            T* patch) {
   const ConvParams& p = plan.p;
   const int64_t first_row = block.oh * p.stride[1] - p.pad_before[1];
   const int64_t first_column = block.ow * p.stride[2] - p.pad_before[2];
@@ -133,9 +135,10 @@ void pack_x(const DirectWeightPlan<T>& plan, const PositionBlock& block, const T
         const int64_t begin = min(max(0, -first), length);
         const int64_t end = max(begin, min(p.in[2] - first, length));
         zero(to, begin * count);
-        pack_positions(to + begin * count, count,
-                       x + id * p.x_stride[2] + ih * p.x_stride[3] + (first + begin) * p.x_stride[4],
-                       count, p.x_stride[1], end - begin, p.x_stride[4]);
+        pack_positions(
+            to + begin * count, count,
+            x + id * p.x_stride[2] + ih * p.x_stride[3] + (first + begin) * p.x_stride[4], count,
+            p.x_stride[1], end - begin, p.x_stride[4]);
         zero(to + end * count, (length - end) * count);
         to += length * count;
       }
@@ -145,8 +148,8 @@ void pack_x(const DirectWeightPlan<T>& plan, const PositionBlock& block, const T
 
 // panel[row][column][width], zeros beyond the last output channel.
 template <class T>
-void pack_y(const DirectWeightPlan<T>& plan, const PositionBlock& block, const T* y, int64_t count, int64_t width,
-            T* panel) {
+void pack_y(const DirectWeightPlan<T>& plan, const PositionBlock& block, const T* y, int64_t count,
+            int64_t width, T* panel) {
   const int64_t* stride = plan.p.y_stride;
   if (count < width) zero(panel, block.rows * block.columns * width);
   for (int64_t row = 0; row < block.rows; ++row)
@@ -173,8 +176,8 @@ Owned owned_by(const DirectWeightPlan<T>& plan, int64_t task) {
 
 // Adds blocks [first, last) of positions to sums[panel][kd, kh][kw, c][width].
 template <class T>
-void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const Owned& owned, int64_t first,
-                int64_t last, char* scratch, T* sums) {
+void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const Owned& owned,
+                int64_t first, int64_t last, char* scratch, T* sums) {
   const ConvParams& p = plan.p;
   T* patch = reinterpret_cast<T*>(scratch);
   T* panel = patch + plan.patch_size;
@@ -201,21 +204,20 @@ void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const 
       const int64_t width = panel_width(owned.outputs, m, kLanes<T>);
       const int64_t channel = owned.g * plan.outputs + owned.output + m;
       pack_y(plan, block,
-             args.y + block.n * p.y_stride[0] + channel * p.y_stride[1] +
-                 block.od * p.y_stride[2] + block.oh * p.y_stride[3] + block.ow * p.y_stride[4],
+             args.y + block.n * p.y_stride[0] + channel * p.y_stride[1] + block.od * p.y_stride[2] +
+                 block.oh * p.y_stride[3] + block.ow * p.y_stride[4],
              min(width, owned.outputs - m), width, panel);
       const MicroKernel<T>* kernels = kMicroKernels<T>.at[width / kLanes<T> - 1];
       const int64_t tiles = tile_count(run_rows);
       for (int64_t kd = 0; kd < p.kernel[0]; ++kd) {
         for (int64_t kh = 0; kh < p.kernel[1]; ++kh) {
           for (int64_t run = 0; run < runs; ++run) {
-            const T* a =
-                patch + kd * plan.slice_pitch + kh * row_step + run * column_step;
+            const T* a = patch + kd * plan.slice_pitch + kh * row_step + run * column_step;
             for (int64_t i = 0; i < tiles; ++i) {
               const int64_t begin = tile_begin(run_rows, tiles, i);
               const int64_t size = tile_begin(run_rows, tiles, i + 1) - begin;
-              kernels[size - 1](sum + begin * width, true, a + begin,
-                                p.stride[2] * owned.channels, panel, steps, block.rows);
+              kernels[size - 1](sum + begin * width, true, a + begin, p.stride[2] * owned.channels,
+                                panel, steps, block.rows);
             }
             sum += run_rows * width;
           }

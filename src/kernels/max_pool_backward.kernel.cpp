@@ -17,6 +17,7 @@
 // windows go through x nearly in order, so a first pass notes between which positions every
 // output row points, and a chunk visits the rows that may point into it.
 #include "dispatch/kernel_export.h"
+#include "kernels/scatter_run.h"
 #include "simd/parallel_for.h"
 #include "simd/partial.h"
 
@@ -25,84 +26,6 @@ namespace {
 
 constexpr int64_t kChunkBytes = 262144;  // of x: a quarter of a 1 MiB L2
 constexpr int kMaxGroups = 256;          // of output rows; the bounds take 4 KiB of stack
-
-enum class Store { kAdd, kReplace };
-
-// Where a flat position of the plane lies in memory.
-struct Plane {
-  bool dense;  // at position * unit
-  int64_t unit;
-  int64_t IH, IW;
-  int64_t d_stride, h_stride, w_stride;
-
-  explicit Plane(const WindowParams& p)
-      : dense(true),
-        unit(0),
-        IH(p.in[1]),
-        IW(p.in[2]),
-        d_stride(p.x_stride[2]),
-        h_stride(p.x_stride[3]),
-        w_stride(p.x_stride[4]) {
-    int64_t positions = 1;
-    for (int i = kSpatial - 1; i >= 0; --i) {
-      if (p.in[i] == 1) continue;
-      if (positions == 1)
-        unit = p.x_stride[i + 2];
-      else
-        dense &= p.x_stride[i + 2] == unit * positions;
-      positions *= p.in[i];
-    }
-  }
-
-  FASTCONV_INLINE int64_t offset(int64_t position) const {
-    if (dense) return position * unit;
-    const int64_t row = position / IW;
-    return position % IW * w_stride + row % IH * h_stride + row / IH * d_stride;
-  }
-};
-
-// `count` elements that lie x_step, y_step and index_step apart, those that point into
-// [lo, hi) only if kFilter.
-template <class T>
-struct Run {
-  T* x;
-  const T* y;
-  const int64_t* indices;
-  int64_t count, x_step, y_step, index_step, lo, hi;
-};
-
-// What the compiler is told of the steps.
-enum class Path {
-  kPlane,     // y and indices contiguous, positions of x too
-  kChannels,  // x, y and indices contiguous along channels
-  kAny
-};
-
-template <Store kStore, bool kFilter, Path kPath, class T>
-FASTCONV_INLINE void scatter_run(const Run<T>& run, const Plane& plane) {
-  const uint64_t length = static_cast<uint64_t>(run.hi - run.lo);
-  const int64_t x_step = kPath == Path::kAny ? run.x_step : kPath == Path::kPlane ? 0 : 1;
-  const int64_t y_step = kPath == Path::kAny ? run.y_step : 1;
-  const int64_t index_step = kPath == Path::kAny ? run.index_step : 1;
-  T elsewhere[kFilter ? 16 : 1];  // several, for stores to one would wait for each other
-  if (kFilter) __builtin_memset(elsewhere, 0, sizeof(elsewhere));
-  for (int64_t i = 0; i < run.count; ++i) {
-    const int64_t index = run.indices[i * index_step];
-    const int64_t offset = kPath == Path::kPlane      ? index
-                           : kPath == Path::kChannels ? index * plane.unit
-                                                      : plane.offset(index);
-    T* x = run.x + offset + i * x_step;
-    if (kFilter) {
-      // Not `?:`, of which GCC makes a branch: which side of a chunk's end the largest element
-      // of a window lies on cannot be predicted.
-      const uintptr_t inside = -uintptr_t{static_cast<uint64_t>(index - run.lo) < length};
-      const uintptr_t other = reinterpret_cast<uintptr_t>(elsewhere + i % 16);
-      x = reinterpret_cast<T*>(other ^ ((reinterpret_cast<uintptr_t>(x) ^ other) & inside));
-    }
-    const T y = run.y[i * y_step];
-    *x = kStore == Store::kAdd ? *x + y : y;
-  }
-}
 
 // The smallest and the largest index a group of output rows holds.
 struct Bounds {
@@ -118,67 +41,73 @@ struct Task {
   const int64_t* indices;
   int64_t channels;
   bool channels_last;
+  bool flat;  // y and indices of a plane are contiguous
 };
 
-// Calls body(y, indices) for every run of output row `row`: the row itself, or, channels
-// being adjacent, the channels of each of its positions.
+// Calls body(y, indices, count) for the runs of output rows [row, row_end): all of them at
+// once if they are contiguous, a row at a time, or, channels being adjacent, the channels of a
+// position at a time.
 template <class T, class Body>
-FASTCONV_INLINE void for_each_run(const Task<T>& task, int64_t row, const Body& body) {
+FASTCONV_INLINE void for_each_run(const Task<T>& task, int64_t row, int64_t row_end,
+                                  const Body& body) {
   const WindowParams& p = *task.p;
-  const int64_t od = row / p.out[1], oh = row % p.out[1];
-  const T* y = task.y + od * p.y_stride[2] + oh * p.y_stride[3];
-  const int64_t* indices = task.indices + od * p.index_stride[2] + oh * p.index_stride[3];
-  if (!task.channels_last) return body(y, indices);
-  for (int64_t ow = 0; ow < p.out[2]; ++ow)
-    body(y + ow * p.y_stride[4], indices + ow * p.index_stride[4]);
+  const int64_t OH = p.out[1], OW = p.out[2];
+  if (task.flat) return body(task.y + row * OW, task.indices + row * OW, (row_end - row) * OW);
+  for (; row < row_end; ++row) {
+    const int64_t od = row / OH, oh = row % OH;
+    const T* y = task.y + od * p.y_stride[2] + oh * p.y_stride[3];
+    const int64_t* indices = task.indices + od * p.index_stride[2] + oh * p.index_stride[3];
+    if (task.channels_last)
+      for (int64_t ow = 0; ow < OW; ++ow)
+        body(y + ow * p.y_stride[4], indices + ow * p.index_stride[4], task.channels);
+    else
+      body(y, indices, OW);
+  }
 }
 
 template <class T>
-Bounds find_bounds(const Task<T>& task, int64_t first_row, int64_t last_row) {
+Bounds find_bounds(const Task<T>& task, int64_t row, int64_t row_end) {
   const WindowParams& p = *task.p;
-  const int64_t count = task.channels_last ? task.channels : p.out[2];
   const int64_t step = task.channels_last ? p.index_stride[1] : p.index_stride[4];
   Bounds bounds = {INT64_MAX, -1};
-  for (int64_t row = first_row; row < last_row; ++row)
-    for_each_run(task, row, [&](const T*, const int64_t* indices) {
-      int64_t lowest = bounds.lowest, highest = bounds.highest;
-      if (step == 1) {  // as a loop of its own: this one is vectorised
-        for (int64_t i = 0; i < count; ++i) {
-          lowest = indices[i] < lowest ? indices[i] : lowest;
-          highest = indices[i] > highest ? indices[i] : highest;
-        }
-      } else {
-        for (int64_t i = 0; i < count; ++i) {
-          lowest = indices[i * step] < lowest ? indices[i * step] : lowest;
-          highest = indices[i * step] > highest ? indices[i * step] : highest;
-        }
+  for_each_run(task, row, row_end, [&](const T*, const int64_t* indices, int64_t count) {
+    int64_t lowest = bounds.lowest, highest = bounds.highest;
+    if (step == 1) {  // as a loop of its own: this one is vectorised
+      for (int64_t i = 0; i < count; ++i) {
+        lowest = indices[i] < lowest ? indices[i] : lowest;
+        highest = indices[i] > highest ? indices[i] : highest;
       }
-      bounds = {lowest, highest};
-    });
+    } else {
+      for (int64_t i = 0; i < count; ++i) {
+        lowest = indices[i * step] < lowest ? indices[i * step] : lowest;
+        highest = indices[i * step] > highest ? indices[i * step] : highest;
+      }
+    }
+    bounds = {lowest, highest};
+  });
   return bounds;
 }
 
 template <Store kStore, Path kPath, class T>
-void scatter_rows(const Task<T>& task, int64_t first_row, int64_t last_row, int64_t lo, int64_t hi,
+void scatter_rows(const Task<T>& task, int64_t row, int64_t row_end, int64_t lo, int64_t hi,
                   bool filter) {
   const WindowParams& p = *task.p;
   Run<T> run;
   run.x = task.x;
   run.lo = lo;
   run.hi = hi;
-  run.count = task.channels_last ? task.channels : p.out[2];
   run.x_step = task.channels_last ? p.x_stride[1] : 0;
   run.y_step = task.channels_last ? p.y_stride[1] : p.y_stride[4];
   run.index_step = task.channels_last ? p.index_stride[1] : p.index_stride[4];
-  for (int64_t row = first_row; row < last_row; ++row)
-    for_each_run(task, row, [&](const T* y, const int64_t* indices) {
-      run.y = y;
-      run.indices = indices;
-      if (filter)
-        scatter_run<kStore, true, kPath>(run, task.plane);
-      else
-        scatter_run<kStore, false, kPath>(run, task.plane);
-    });
+  for_each_run(task, row, row_end, [&](const T* y, const int64_t* indices, int64_t count) {
+    run.y = y;
+    run.indices = indices;
+    run.count = count;
+    if (filter)
+      scatter_run<kStore, true, kPath>(run, task.plane);
+    else
+      scatter_run<kStore, false, kPath>(run, task.plane);
+  });
 }
 
 // Sets the positions [lo, hi) to zero.
@@ -240,6 +169,16 @@ void scatter_range(const Task<T>& task, int64_t lo, int64_t hi, bool whole_plane
   }
 }
 
+// Whether the outputs of a plane follow each other without gaps.
+inline bool is_contiguous(const WindowParams& p, const int64_t stride[5]) {
+  int64_t expected = 1;
+  for (int i = kSpatial - 1; i >= 0; --i) {
+    if (p.out[i] > 1 && stride[i + 2] != expected) return false;
+    expected *= p.out[i];
+  }
+  return true;
+}
+
 template <Store kStore, class T>
 void scatter(const PoolArgs<T>& args) {
   const WindowParams& p = *args.params;
@@ -252,6 +191,8 @@ void scatter(const PoolArgs<T>& args) {
   Path path = Path::kAny;
   if (plane.dense && y_step == 1 && index_step == 1 && (channels_last || plane.unit == 1))
     path = channels_last ? Path::kChannels : Path::kPlane;
+  const bool flat =
+      path == Path::kPlane && is_contiguous(p, p.y_stride) && is_contiguous(p, p.index_stride);
   const int64_t planes = p.n * (p.channels / channels), threads = args.exec.threads;
   const bool balanced = planes >= 4 * threads || planes % threads == 0;
   const int64_t pieces = balanced ? 1 : clamp(threads, 1, positions);
@@ -265,7 +206,8 @@ void scatter(const PoolArgs<T>& args) {
                           args.y + n * p.y_stride[0] + c * p.y_stride[1],
                           args.indices + n * p.index_stride[0] + c * p.index_stride[1],
                           channels,
-                          channels_last};
+                          channels_last,
+                          flat};
     const int64_t lo = positions * piece / pieces, hi = positions * (piece + 1) / pieces;
     if (path == Path::kPlane)
       scatter_range<kStore, Path::kPlane>(task, lo, hi, pieces == 1);

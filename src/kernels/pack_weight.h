@@ -69,11 +69,10 @@ void pack_weight(T* to, const T* weight, const int64_t* weight_stride, const Axi
   const int64_t taps = axis[0].taps * axis[1].taps * axis[2].taps;
   const int64_t* stride = weight_stride;
   // Whether taps in their order are consecutive, and channels follow each other after them.
-  const bool contiguous = axis[2].kernel_step == 1 && stride[1] == taps &&
-                          (axis[2].taps == 1 || stride[4] == 1) &&
-                          (axis[1].taps == 1 || (axis[1].kernel_step == 1 && stride[3] == axis[2].taps)) &&
-                          (axis[0].taps == 1 || (axis[0].kernel_step == 1 &&
-                                                 stride[2] == axis[1].taps * axis[2].taps));
+  const bool contiguous =
+      axis[2].kernel_step == 1 && stride[1] == taps && (axis[2].taps == 1 || stride[4] == 1) &&
+      (axis[1].taps == 1 || (axis[1].kernel_step == 1 && stride[3] == axis[2].taps)) &&
+      (axis[0].taps == 1 || (axis[0].kernel_step == 1 && stride[2] == axis[1].taps * axis[2].taps));
   const T* from = weight + first * stride[0];
   for (int64_t step = first_step; step < last_step;) {
     const int64_t block = step / taps, tap = step % taps;

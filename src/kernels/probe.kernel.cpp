@@ -27,8 +27,8 @@ void probe_fma(const ProbeArgs<T>& args) {
     for (int i = 0; i < kChains; ++i) store(sink + i * kLanes<T>, sum[i]);
     __asm__ volatile("" : : "r"(sink) : "memory");
   });
-  *args.flops = 2.0 * kLanes<T> * kChains * kRound * static_cast<double>(args.repeats) *
-                args.exec.threads;
+  *args.flops =
+      2.0 * kLanes<T> * kChains * kRound * static_cast<double>(args.repeats) * args.exec.threads;
 }
 
 // A full tile over packed operands, 256 steps of k deep: b (32 KiB on AVX-512 in fp32) in L1,

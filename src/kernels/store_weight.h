@@ -16,10 +16,10 @@ void store_weight(const ConvParams& p, const T* sums, int64_t width, int64_t out
   const int64_t* stride = p.w_stride;
   const int64_t taps = p.kernel[0] * p.kernel[1] * p.kernel[2], length = taps * channels;
   const int64_t kw_count = p.kernel[2], kh_count = p.kernel[1];
-  const bool contiguous =
-      (stride[1] == taps || channels == 1) && (kw_count == 1 || stride[4] == 1) &&
-      (kh_count == 1 || stride[3] == kw_count) &&
-      (p.kernel[0] == 1 || stride[2] == kh_count * kw_count);
+  const bool contiguous = (stride[1] == taps || channels == 1) &&
+                          (kw_count == 1 || stride[4] == 1) &&
+                          (kh_count == 1 || stride[3] == kw_count) &&
+                          (p.kernel[0] == 1 || stride[2] == kh_count * kw_count);
   constexpr int n = kLanes<T>;
   int64_t done = 0;  // of (c, tap), for all outputs
   if (contiguous) {

@@ -16,9 +16,9 @@
 //
 // The points decide the accuracy. Fractions with few bits keep all entries exact, and values
 // near 1 on both sides keep the powers from growing: for F(4, 3), 256 channels and normal data
-// 0, +-3/4, +-3/2 has an error of 2.0e-6 of the largest output against 6.6e-6 for the usual
-// 0, +-1, +-2 and 1.0e-5 for 0, +-1, +-1/2 (benchmarks/accuracy.py). They come in pairs of opposite sign, whose
-// rows share their even and odd halves.
+// 0, +-3/4, +-3/2 has an error of 2.2e-6 of the largest output against 8.9e-6 for the usual
+// 0, +-1, +-2 and 8.2e-6 for 0, +-1, +-1/2 (benchmarks/accuracy.py). They come in pairs of
+// opposite sign, whose rows share their even and odd halves.
 #pragma once
 
 #include "simd/vec.h"
@@ -40,7 +40,7 @@ struct Winograd {
       return value;
     };
     // Coefficients of the product of (x - a_l) over all points but `skipped`.
-    const auto product = [&](int skipped, double(&row)[n]) {
+    const auto product = [&](int skipped, double (&row)[n]) {
       for (double& value : row) value = 0;
       row[0] = 1;
       for (int l = 0; l < n - 1; ++l) {

@@ -30,8 +30,8 @@ struct WinogradWeightPlan {
   Axis axis[kSpatial];
   int64_t channel_blocks, panels;
   int64_t rows, columns, row_blocks, column_blocks, blocks, chunk_blocks;  // of one group
-  int64_t tiles;                                     // of a chunk, at most
-  int64_t data_pitch, grads_pitch, sums_pitch;       // between two xi
+  int64_t tiles;                                                           // of a chunk, at most
+  int64_t data_pitch, grads_pitch, sums_pitch;                             // between two xi
   int64_t row_pitch, plane, patch_size, y_patch_size;
   size_t data_at, grads_at, sums_at, worker_at, worker_bytes, total_bytes;
 
@@ -51,8 +51,7 @@ struct WinogradWeightPlan {
     row_blocks = ceil_div(tile_rows, rows);
     blocks = op.n * axis[0].out * row_blocks * column_blocks;
 
-    const int64_t tile_bytes =
-        kXi * (channel_blocks * kChannelBlock + panels * kPanel<T>) * item;
+    const int64_t tile_bytes = kXi * (channel_blocks * kChannelBlock + panels * kPanel<T>)*item;
     const int64_t chunk_tiles = min(kMostTiles, kChunkBytes / tile_bytes);
     chunk_blocks = min(blocks, max(1, chunk_tiles / (rows * columns)));
     tiles = chunk_blocks * rows * columns;

@@ -12,11 +12,11 @@ for name in sys.argv[1].split(","):
 from fastconv import functional
 x, w = np.ones((2, 16, 32, 32), np.float32), np.ones((16, 16, 3, 3), np.float32)
 y = functional.conv2d(x, w, padding=1)
-assert y[0, 0, 5, 5] == 144
+assert abs(y[0, 0, 5, 5] - 144) < 1e-2
 if "torch" in sys.modules:
     import torch
     z = torch.nn.functional.conv2d(torch.from_numpy(x), torch.from_numpy(w), padding=1)
-    assert np.array_equal(z.numpy(), y)
+    assert np.allclose(z.numpy(), y, atol=1e-2)
     assert np.array_equal(functional.conv2d(x, w, padding=1), y)
 maps = open("/proc/self/maps").read()
 found = set(re.findall(r"\\S*/lib[gi]?omp[^/\\s]*", maps))

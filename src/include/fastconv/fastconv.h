@@ -91,7 +91,8 @@ typedef struct fastconv_window_params {
   size_t struct_size;
   int32_t spatial_ndim;
   int32_t padding_mode;
-  int32_t ceil_mode; /* keep a last partial window that begins inside the input or its left padding */
+  int32_t
+      ceil_mode; /* keep a last partial window that begins inside the input or its left padding */
   int32_t reserved;
   int64_t kernel_size[FASTCONV_MAX_SPATIAL];
   int64_t stride[FASTCONV_MAX_SPATIAL];
@@ -120,13 +121,13 @@ typedef struct fastconv_exec {
   size_t struct_size;
   int32_t num_threads; /* 0: fastconv_get_num_threads() */
   int32_t precision;   /* fastconv_precision */
-  void *workspace; /* scratch, 64-byte aligned; NULL: from the library's pool */
+  void *workspace;     /* scratch, 64-byte aligned; NULL: from the library's pool */
   size_t workspace_size;
 } fastconv_exec;
 
 typedef struct fastconv_cross_entropy_params {
   size_t struct_size;
-  int64_t ignore_index; /* targets of this value give loss 0 and gradient 0 */
+  int64_t ignore_index;   /* targets of this value give loss 0 and gradient 0 */
   double label_smoothing; /* in [0, 1] */
 } fastconv_cross_entropy_params;
 
@@ -310,7 +311,10 @@ FASTCONV_API fastconv_status fastconv_cross_entropy_backward(
  * What this CPU can do and what the micro-kernel makes of it, in floating-point operations
  * a second over all `num_threads`: independent multiply-adds in registers (the peak), and
  * the GEMM micro-kernel on operands packed in L1/L2. Runs for about `seconds`. */
-typedef enum fastconv_probe { FASTCONV_PROBE_FMA = 0, FASTCONV_PROBE_MICRO_KERNEL = 1 } fastconv_probe;
+typedef enum fastconv_probe {
+  FASTCONV_PROBE_FMA = 0,
+  FASTCONV_PROBE_MICRO_KERNEL = 1
+} fastconv_probe;
 FASTCONV_API fastconv_status fastconv_measure(double *flops_per_second, fastconv_probe probe,
                                               fastconv_dtype dtype, double seconds,
                                               const fastconv_exec *exec);
