@@ -34,6 +34,7 @@ struct Blocking {
   int64_t depth, row_blocks, column_blocks, blocks;  // blocks of one phase, n and g included
   int64_t patch_size;                                // elements
   int64_t max_taps;                                  // of any phase
+  bool streams;                                      // the output
 
   Blocking(const ConvArgs<T>& args, bool is_backward)
       : p(canonical(*args.params)),
@@ -58,6 +59,9 @@ struct Blocking {
       }
     }
     max_taps = most[0].taps * most[1].taps * most[2].taps;
+    streams = all_phases * op.n * op.groups * op.outputs * most[0].out * most[1].out * most[2].out *
+                  item >=
+              kStreamBytes;
     const auto patch_bytes = [&](int64_t r, int64_t c) {
       return PatchLayout(most, r, c, item).plane * op.channels * item;
     };
@@ -141,7 +145,7 @@ struct Blocking {
 
   Strided<T> out_row(const Phase& phase, const Block& block, int64_t channel, int64_t row) const {
     return {op.out + row_offset(phase, block, channel, row, op.out_stride), op.out_stride[1],
-            op.out_stride[4] * phase.axis[2].out_step};
+            op.out_stride[4] * phase.axis[2].out_step, streams};
   }
   Strided<const T> residual_row(const Phase& phase, const Block& block, int64_t channel,
                                 int64_t row) const {

@@ -80,7 +80,7 @@ struct WinogradPlan {
   int64_t channel_blocks, panels, panel_size;  // elements of a panel's transformed filters
   int64_t tile_rows, tile_columns, image_tiles;
   int64_t rows, columns, row_blocks, column_blocks, blocks, tiles;
-  bool data_resident;
+  bool data_resident, streams;
   int64_t filter_pitch, data_pitch, sums_pitch;  // between two xi
   int64_t row_pitch, plane, patch_size, data_size, sums_size, out_size, packed_size, steps;
   size_t filter_at, data_at, worker_at, worker_bytes, total_bytes;
@@ -100,6 +100,7 @@ struct WinogradPlan {
     const int64_t images = op.n * op.groups * axis[0].out;
 
     image_tiles = tile_rows * tile_columns;
+    streams = images * op.outputs * axis[1].out * axis[2].out * item >= kStreamBytes;
     const int64_t group_tiles = op.n * axis[0].out * image_tiles;
     data_resident =
         panels > 1 && group_tiles <= min(kResidentTiles, op.outputs) &&
@@ -392,8 +393,10 @@ void finish_block(const WinogradPlan<T>& plan, const TileBlock& block, int64_t f
     const int64_t *rs = op.residual_stride, *os = op.out_stride;
     const T* residual = op.residual != nullptr ? op.residual + offset(rs) : nullptr;
     store_tile<T>(scratch.out + row * out_pitch, width, outputs, columns, scratch.bias,
-                  {residual, rs[1], rs[4]}, {op.out + offset(os), os[1], os[4]}, op.activation);
+                  {residual, rs[1], rs[4]}, {op.out + offset(os), os[1], os[4], plan.streams},
+                  op.activation);
   }
+  if (plan.streams) end_stream();
 }
 
 template <class T>

@@ -80,7 +80,7 @@ void channels_kernel(const Operands<T>& op, const InsideTap* taps, int64_t count
       Vec<T> x = sum[i] + load(bias + g);
       if (residual.data != nullptr)
         x += load_lanes(residual.data + i * residual.position + g, 0, lanes, T(0));
-      store_lanes(out.data + i * out.position + g, activate<T>(x, op.activation), lanes);
+      put(out, out.data + i * out.position + g, activate<T>(x, op.activation), lanes);
     }
   }
 }
@@ -133,6 +133,7 @@ void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, 
     out.data += done * out.position;
     if (residual.data != nullptr) residual.data += done * residual.position;
   }
+  if (plan.streams) end_stream();
 }
 
 template <class T>

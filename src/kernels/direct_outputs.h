@@ -136,6 +136,7 @@ void store_block(const OutputsPlan<T>& plan, const Phase& phase, const Block& bl
     store_tile(tile + row * block.columns * width, width, outputs, block.columns, bias_lanes,
                plan.residual_row(phase, block, channel, row),
                plan.out_row(phase, block, channel, row), plan.op.activation);
+  if (plan.streams) end_stream();
 }
 
 // Filters packed beforehand; a task packs the patch of one block and applies its share of

@@ -150,7 +150,7 @@ void store_positions(const T* tile, int64_t pitch, int64_t outputs, int64_t posi
         const int64_t count = min(kLanes<T>, positions - i);
         Vec<T> x = load(from + i) + bias[m];
         if (add != nullptr) x += load_lanes(add + i, 0, count, T(0));
-        store_lanes(to + i, activate<T>(x, activation), count);
+        put(out, to + i, activate<T>(x, activation), count);
       }
     } else {
       for (int64_t i = 0; i < positions; ++i) {
@@ -195,10 +195,12 @@ void run_block(const PositionsPlan<T>& plan, const Phase& phase, const Block& bl
             residual.channel, residual.position};
         store_positions(tile, (end - begin) * kLanes<T>, outputs,
                         min(end * kLanes<T>, block.columns) - at, bias, add,
-                        {out.data + at * out.position, out.channel, out.position}, op.activation);
+                        {out.data + at * out.position, out.channel, out.position, out.streams},
+                        op.activation);
       }
     }
   }
+  if (plan.streams) end_stream();
 }
 
 template <class T>

@@ -41,18 +41,21 @@ struct Task {
   const int64_t* indices;
   int64_t channels;
   bool channels_last;
-  bool flat;  // y and indices of a plane are contiguous
+  bool flat;  // no gaps between the outputs, in y and in indices
 };
 
 // Calls body(y, indices, count) for the runs of output rows [row, row_end): all of them at
 // once if they are contiguous, a row at a time, or, channels being adjacent, the channels of a
-// position at a time.
-template <class T, class Body>
+// position at a time, unless kAnyOrder says that body need not know where a channel begins.
+template <bool kAnyOrder, class T, class Body>
 FASTCONV_INLINE void for_each_run(const Task<T>& task, int64_t row, int64_t row_end,
                                   const Body& body) {
   const WindowParams& p = *task.p;
   const int64_t OH = p.out[1], OW = p.out[2];
-  if (task.flat) return body(task.y + row * OW, task.indices + row * OW, (row_end - row) * OW);
+  if (task.flat && (kAnyOrder || !task.channels_last)) {
+    const int64_t length = OW * task.channels;
+    return body(task.y + row * length, task.indices + row * length, (row_end - row) * length);
+  }
   for (; row < row_end; ++row) {
     const int64_t od = row / OH, oh = row % OH;
     const T* y = task.y + od * p.y_stride[2] + oh * p.y_stride[3];
@@ -70,7 +73,7 @@ Bounds find_bounds(const Task<T>& task, int64_t row, int64_t row_end) {
   const WindowParams& p = *task.p;
   const int64_t step = task.channels_last ? p.index_stride[1] : p.index_stride[4];
   Bounds bounds = {INT64_MAX, -1};
-  for_each_run(task, row, row_end, [&](const T*, const int64_t* indices, int64_t count) {
+  for_each_run<true>(task, row, row_end, [&](const T*, const int64_t* indices, int64_t count) {
     int64_t lowest = bounds.lowest, highest = bounds.highest;
     if (step == 1) {  // as a loop of its own: this one is vectorised
       for (int64_t i = 0; i < count; ++i) {
@@ -99,7 +102,7 @@ void scatter_rows(const Task<T>& task, int64_t row, int64_t row_end, int64_t lo,
   run.x_step = task.channels_last ? p.x_stride[1] : 0;
   run.y_step = task.channels_last ? p.y_stride[1] : p.y_stride[4];
   run.index_step = task.channels_last ? p.index_stride[1] : p.index_stride[4];
-  for_each_run(task, row, row_end, [&](const T* y, const int64_t* indices, int64_t count) {
+  for_each_run<false>(task, row, row_end, [&](const T* y, const int64_t* indices, int64_t count) {
     run.y = y;
     run.indices = indices;
     run.count = count;
@@ -115,8 +118,9 @@ template <class T>
 void clear(const Task<T>& task, int64_t lo, int64_t hi) {
   const Plane& plane = task.plane;
   const int64_t c_stride = task.p->x_stride[1];
-  if (plane.dense && plane.unit == 1 && task.channels == 1) {
-    __builtin_memset(task.x + lo, 0, static_cast<size_t>(hi - lo) * sizeof(T));
+  if (plane.dense && plane.unit == task.channels) {  // 1, or the channels next to each other
+    __builtin_memset(task.x + lo * plane.unit, 0,
+                     static_cast<size_t>((hi - lo) * plane.unit) * sizeof(T));
     return;
   }
   for (int64_t position = lo; position < hi; ++position) {
@@ -169,9 +173,9 @@ void scatter_range(const Task<T>& task, int64_t lo, int64_t hi, bool whole_plane
   }
 }
 
-// Whether the outputs of a plane follow each other without gaps.
-inline bool is_contiguous(const WindowParams& p, const int64_t stride[5]) {
-  int64_t expected = 1;
+// Whether output positions follow each other without gaps, `channels` elements apart.
+inline bool is_contiguous(const WindowParams& p, const int64_t stride[5], int64_t channels) {
+  int64_t expected = channels;
   for (int i = kSpatial - 1; i >= 0; --i) {
     if (p.out[i] > 1 && stride[i + 2] != expected) return false;
     expected *= p.out[i];
@@ -191,8 +195,8 @@ void scatter(const PoolArgs<T>& args) {
   Path path = Path::kAny;
   if (plane.dense && y_step == 1 && index_step == 1 && (channels_last || plane.unit == 1))
     path = channels_last ? Path::kChannels : Path::kPlane;
-  const bool flat =
-      path == Path::kPlane && is_contiguous(p, p.y_stride) && is_contiguous(p, p.index_stride);
+  const bool flat = path != Path::kAny && is_contiguous(p, p.y_stride, channels) &&
+                    is_contiguous(p, p.index_stride, channels);
   const int64_t planes = p.n * (p.channels / channels), threads = args.exec.threads;
   const bool balanced = planes >= 4 * threads || planes % threads == 0;
   const int64_t pieces = balanced ? 1 : clamp(threads, 1, positions);

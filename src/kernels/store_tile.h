@@ -6,6 +6,7 @@
 #include "fastconv/fastconv.h"
 #include "kernels/brgemm.h"
 #include "simd/partial.h"
+#include "simd/stream.h"
 #include "simd/transpose.h"
 
 namespace fastconv {
@@ -15,7 +16,19 @@ template <class T>
 struct Strided {
   T* data;
   int64_t channel, position;  // strides
+  bool streams = false;       // of an output too large to be found in a cache again
 };
+
+// The first `count` lanes.
+template <class T>
+FASTCONV_INLINE void put(const Strided<T>& out, T* to, Vec<T> x, int64_t count) {
+  if (count < kLanes<T>)
+    store_lanes(to, x, count);
+  else if (out.streams && is_aligned(to))
+    stream(to, x);
+  else
+    store(to, x);
+}
 
 template <class T>
 FASTCONV_INLINE Vec<T> activate(Vec<T> x, int32_t activation) {
@@ -36,10 +49,7 @@ inline void store_channels_last(const T* tile, int64_t width, int64_t outputs, i
         x += load_lanes(residual.data + i * residual.position + m, 0, count, T(0));
       x = activate<T>(x, activation);
       T* to = out.data + i * out.position + m;
-      if (count == n)
-        store(to, x);
-      else
-        store_lanes(to, x, count);
+      put(out, to, x, count);
     }
   }
 }
@@ -66,10 +76,7 @@ inline void store_planar(const T* tile, int64_t width, int64_t outputs, int64_t 
           x += load_lanes(residual.data + (m + r) * residual.channel + i, 0, count, T(0));
         x = activate<T>(x, activation);
         T* to = out.data + (m + r) * out.channel + i;
-        if (count == n)
-          store(to, x);
-        else
-          store_lanes(to, x, count);
+        put(out, to, x, count);
       }
     }
   }
