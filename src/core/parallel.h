@@ -9,8 +9,9 @@ namespace fastconv {
 // most `threads` workers numbered from 0. Which worker runs which task is not determined,
 // so a task must own what it writes; then no result depends on the number of threads.
 // Serial when threads or tasks is 1, when another thread is inside (a second team would
-// only fight the first for the cores), inside someone else's parallel region, and in a
-// child forked from a process (its OpenMP runtime lost its threads in the fork).
+// only fight the first for the cores), inside someone else's parallel region, in a child
+// forked from a process (its OpenMP runtime lost its threads in the fork), and for a while
+// after other load on the machine made a region wait for one of its workers.
 void parallel_run(int64_t tasks, int threads, void (*body)(void* context, int64_t task, int worker),
                   void* context);
 
