@@ -1,8 +1,10 @@
 // Pooling, im2col and col2im.
+#include <atomic>
 #include <cinttypes>
 #include <cstring>
 
 #include "api/call.h"
+#include "core/parallel.h"
 
 namespace fastconv {
 namespace {
@@ -19,28 +21,48 @@ void columns_shape(const WindowParams& p, int64_t shape[3]) {
   shape[2] = p.out[0] * p.out[1] * p.out[2];
 }
 
-// An index outside the plane would write anywhere: all are read before the first is used.
-fastconv_status check_indices(const fastconv_tensor& indices, int64_t plane) {
+// An index outside the plane would write anywhere: all are read before the first is used,
+// a task for every image and channel.
+struct IndexCheck {
   int64_t shape[5], stride[5];
-  spread_shape(indices, shape);
-  spread_strides(indices, stride);
-  const auto* data = static_cast<const int64_t*>(indices.data);
-  for (int64_t n = 0; n < shape[0]; ++n)
-    for (int64_t c = 0; c < shape[1]; ++c)
-      for (int64_t d = 0; d < shape[2]; ++d)
-        for (int64_t h = 0; h < shape[3]; ++h) {
-          const int64_t* row = data + n * stride[0] + c * stride[1] + d * stride[2] + h * stride[3];
-          uint64_t largest = 0;  // negative ones are the largest of all
-          for (int64_t w = 0; w < shape[4]; ++w) {
-            const auto index = static_cast<uint64_t>(row[w * stride[4]]);
-            largest = index > largest ? index : largest;
-          }
-          if (largest >= static_cast<uint64_t>(plane))
-            return fail(FASTCONV_INVALID_ARGUMENT,
-                        "indices: expected positions in [0, %" PRId64 "), got %" PRId64, plane,
-                        static_cast<int64_t>(largest));
+  const int64_t* data;
+  std::atomic<uint64_t> largest{0};  // negative ones are the largest of all
+
+  static void run(void* context, int64_t task, int) {
+    auto& check = *static_cast<IndexCheck*>(context);
+    const int64_t *shape = check.shape, *stride = check.stride;
+    const int64_t* plane = check.data + task / shape[1] * stride[0] + task % shape[1] * stride[1];
+    // Rows that follow each other without a gap are one.
+    const bool joined = stride[3] == shape[4] * stride[4] || shape[3] == 1;
+    const int64_t rows = joined ? 1 : shape[3];
+    const int64_t columns = joined ? shape[3] * shape[4] : shape[4];
+    uint64_t largest = 0;
+    for (int64_t d = 0; d < shape[2]; ++d)
+      for (int64_t h = 0; h < rows; ++h) {
+        const int64_t* row = plane + d * stride[2] + h * stride[3];
+        for (int64_t w = 0; w < columns; ++w) {
+          const auto index = static_cast<uint64_t>(row[w * stride[4]]);
+          largest = index > largest ? index : largest;
         }
-  return FASTCONV_OK;
+      }
+    uint64_t before = check.largest.load(std::memory_order_relaxed);
+    while (before < largest && !check.largest.compare_exchange_weak(before, largest)) {
+    }
+  }
+};
+
+fastconv_status check_indices(const fastconv_tensor& indices, int64_t plane, int threads) {
+  if (count(indices) == 0) return FASTCONV_OK;
+  IndexCheck check;
+  spread_shape(indices, check.shape);
+  spread_strides(indices, check.stride);
+  check.data = static_cast<const int64_t*>(indices.data);
+  parallel_run(check.shape[0] * check.shape[1], threads, IndexCheck::run, &check);
+  const uint64_t largest = check.largest.load();
+  if (largest < static_cast<uint64_t>(plane)) return FASTCONV_OK;
+  return fail(FASTCONV_INVALID_ARGUMENT,
+              "indices: expected positions in [0, %" PRId64 "), got %" PRId64, plane,
+              static_cast<int64_t>(largest));
 }
 
 // x[indices[o]] = (or +=) y[o]: max_pool_backward and max_unpool differ in the kernel alone.
@@ -71,12 +93,12 @@ fastconv_status scatter(Argument x, Argument y, Argument indices, const fastconv
     p.in[i] = x_shape[i + 2];
     p.out[i] = y_shape[i + 2];
   }
-  FASTCONV_TRY(check_indices(*indices.tensor, p.in[0] * p.in[1] * p.in[2]));
+  int threads;
+  FASTCONV_TRY(choose_threads(exec, count(*x.tensor), kElementsPerThread, &threads));
+  FASTCONV_TRY(check_indices(*indices.tensor, p.in[0] * p.in[1] * p.in[2], threads));
   spread_strides(*x.tensor, p.x_stride);
   spread_strides(*y.tensor, p.y_stride);
   spread_strides(*indices.tensor, p.index_stride);
-  int threads;
-  FASTCONV_TRY(choose_threads(exec, count(*x.tensor), kElementsPerThread, &threads));
   return with_kernels(x->dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);
     select(table)(PoolArgs<T>{&p,
