@@ -13,7 +13,7 @@ int fastconv_abi_version(void) { return FASTCONV_ABI_VERSION; }
 const char* fastconv_build_info(void) {
   return "compiler: " FASTCONV_COMPILER
          "\n"
-         "build type: " FASTCONV_BUILD_TYPE
+         "configuration: " FASTCONV_BUILD_TYPE
          "\n"
          "threads: OpenMP\n";
 }
