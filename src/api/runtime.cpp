@@ -1,7 +1,6 @@
 // The library itself: version, threads, memory, measuring.
-#include <ctime>
-
 #include "api/call.h"
+#include "core/clock.h"
 #include "core/parallel.h"
 
 using namespace fastconv;
@@ -67,11 +66,6 @@ fastconv_status fastconv_measure(double* flops_per_second, fastconv_probe probe,
     // The fastest of short bursts: what the machine can do, not what else it was doing. A burst
     // is long enough when its work takes this long at the best rate seen, however long it took.
     constexpr double kBurst = 0.005;
-    const auto now = [] {
-      timespec time;
-      clock_gettime(CLOCK_MONOTONIC, &time);
-      return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-    };
     double best = 0;
     bool long_enough = false;
     const double start = now();

@@ -8,7 +8,8 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
+
+#include "core/clock.h"
 
 namespace fastconv {
 namespace {
@@ -53,12 +54,6 @@ class Patience {
   int penalty_ = kFewestCalls;  // of the thread that holds `busy`
 };
 Patience patience;
-
-double now() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 // CPUs' worth of time a cgroup quota leaves, or a large number: v2 has "max 100000" or
 // "200000 100000" in one file, v1 has two files and -1 for no limit.

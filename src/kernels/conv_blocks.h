@@ -153,12 +153,6 @@ struct Blocking {
     return {op.residual + row_offset(phase, block, channel, row, op.residual_stride),
             op.residual_stride[1], op.residual_stride[4] * phase.axis[2].out_step};
   }
-
-  // The `count` biases from `channel` of a group on, zeros where there are none.
-  void copy_bias(T* to, int64_t width, int64_t channel, int64_t count) const {
-    for (int64_t m = 0; m < width; ++m)
-      to[m] = op.bias != nullptr && m < count ? op.bias[(channel + m) * op.bias_stride] : T(0);
-  }
 };
 
 // Byte offsets in a workspace, one region after the other.

@@ -380,9 +380,7 @@ void finish_block(const WinogradPlan<T>& plan, const TileBlock& block, int64_t f
   }
   const int64_t outputs = min(width, op.outputs - first);
   const int64_t channel = block.g * op.outputs + first;
-  for (int64_t m = 0; m < width; ++m)
-    scratch.bias[m] =
-        op.bias != nullptr && m < outputs ? op.bias[(channel + m) * op.bias_stride] : T(0);
+  op.copy_bias(scratch.bias, width, channel, outputs);
   const int64_t oh = block.row * kTile, ow = block.column * kTile;
   const int64_t columns = min(block.columns * kTile, plan.axis[2].out - ow);
   for (int64_t row = 0; row < min(block.rows * kTile, plan.axis[1].out - oh); ++row) {

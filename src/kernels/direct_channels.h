@@ -145,7 +145,7 @@ void run_channels(const ConvArgs<T>& args, bool backward) {
   T* weights = reinterpret_cast<T*>(workspace + plan.weight_at);
   T* bias = reinterpret_cast<T*>(workspace + plan.bias_at);
   plan.make_phases(phases, plan.pitch);
-  plan.copy_bias(bias, plan.pitch, 0, op.groups);
+  plan.op.copy_bias(bias, plan.pitch, 0, op.groups);
   for (int64_t i = 0; i < plan.all_phases; ++i) {
     const Axis* axis = phases[i].axis;
     for (int64_t tap = 0; tap < phases[i].taps(); ++tap) {

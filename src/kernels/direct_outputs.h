@@ -131,7 +131,7 @@ void store_block(const OutputsPlan<T>& plan, const Phase& phase, const Block& bl
                  int64_t width, const T* tile, T* bias_lanes) {
   const int64_t outputs = min(width, plan.op.outputs - first);
   const int64_t channel = block.g * plan.op.outputs + first;
-  plan.copy_bias(bias_lanes, width, channel, outputs);
+  plan.op.copy_bias(bias_lanes, width, channel, outputs);
   for (int64_t row = 0; row < block.rows; ++row)
     store_tile(tile + row * block.columns * width, width, outputs, block.columns, bias_lanes,
                plan.residual_row(phase, block, channel, row),

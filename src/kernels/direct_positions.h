@@ -181,7 +181,7 @@ void run_block(const PositionsPlan<T>& plan, const Phase& phase, const Block& bl
     const int64_t tiles = ceil_div(vecs, kPositionsKernels<T>.vecs[outputs - 1]);
     const T* a = weights + phase.weight_offset + (block.g * op.outputs + first) * count;
     T bias[kMaxOutputs];
-    plan.copy_bias(bias, kMaxOutputs, channel, outputs);
+    plan.op.copy_bias(bias, kMaxOutputs, channel, outputs);
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* b = patch + layout.row_offset(phase.axis, row);
       Strided<const T> residual = plan.residual_row(phase, block, channel, row);
