@@ -1,0 +1,70 @@
+"""Operations on arrays, under the names and with the arguments of ``torch.nn.functional``.
+
+Arrays in, arrays out. Arguments are whatever NumPy can view without a copy (the buffer
+protocol, ``__array__``, ``__dlpack__`` on the CPU), in float32 or float64 and all of one
+dtype; read-only, strided, reversed and broadcast arrays are fine. The logical order of
+dimensions is always (N, C, spatial...); memory layout is a matter of strides: channels-last
+data is passed as a transposed view, and a new output takes the layout of the input. Its
+memory is 64-byte aligned and comes from a pool that reuses it (`runtime.pool_stats`). With
+``out`` the result is written there and `out` itself is returned.
+
+The gradients are in `fastconv.grad`.
+"""
+
+from fastconv.functional.columns import (
+    col2im,
+    fold,
+    im2col,
+    unfold,
+)
+from fastconv.functional.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from fastconv.functional.dense import (
+    linear,
+)
+from fastconv.functional.loss import (
+    cross_entropy,
+)
+from fastconv.functional.pointwise import (
+    log_softmax,
+    relu,
+    softmax,
+)
+from fastconv.functional.pooling import (
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
+
+__all__ = [
+    "col2im",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "cross_entropy",
+    "fold",
+    "im2col",
+    "linear",
+    "log_softmax",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
+    "relu",
+    "softmax",
+    "unfold",
+]

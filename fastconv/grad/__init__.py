@@ -1,0 +1,71 @@
+"""Gradients of `fastconv.functional`, under the names of ``torch.nn.grad``.
+
+Each function maps the gradient of an output, `grad_output`, to that of an input. Windows are
+given as they were to the forward function, in every form of padding. Unbatched arrays,
+memory layouts, dtypes, ``out`` and errors are as there, too; a new input gradient takes the
+memory layout of `grad_output`, a new weight gradient is contiguous.
+"""
+
+from fastconv.grad.columns import (
+    fold_backward,
+    unfold_backward,
+)
+from fastconv.grad.convolution import (
+    conv1d_bias,
+    conv1d_input,
+    conv1d_weight,
+    conv2d_bias,
+    conv2d_input,
+    conv2d_weight,
+    conv3d_bias,
+    conv3d_input,
+    conv3d_weight,
+)
+from fastconv.grad.dense import (
+    linear_bias,
+    linear_input,
+    linear_weight,
+)
+from fastconv.grad.loss import (
+    cross_entropy_backward,
+)
+from fastconv.grad.pointwise import (
+    log_softmax_backward,
+    relu_backward,
+    softmax_backward,
+)
+from fastconv.grad.pooling import (
+    max_pool1d_backward,
+    max_pool2d_backward,
+    max_pool3d_backward,
+    max_unpool1d_backward,
+    max_unpool2d_backward,
+    max_unpool3d_backward,
+)
+
+__all__ = [
+    "conv1d_bias",
+    "conv1d_input",
+    "conv1d_weight",
+    "conv2d_bias",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv3d_bias",
+    "conv3d_input",
+    "conv3d_weight",
+    "cross_entropy_backward",
+    "fold_backward",
+    "linear_bias",
+    "linear_input",
+    "linear_weight",
+    "log_softmax_backward",
+    "max_pool1d_backward",
+    "max_pool2d_backward",
+    "max_pool3d_backward",
+    "max_unpool1d_backward",
+    "max_unpool2d_backward",
+    "max_unpool3d_backward",
+    "relu_backward",
+    "softmax_backward",
+    "unfold_backward",
+]
