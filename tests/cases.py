@@ -213,16 +213,25 @@ def tolerance(dtype, terms: int) -> float:
     """Error of a sum of `terms` products, in units of the sum of their magnitudes.
 
     A summation in any order is off by at most terms * epsilon; four more operations for what
-    happens before and after it. Winograd's algorithm has no such bound, but stays below this
-    one, too, wherever the library uses it.
+    happens before and after it.
     """
     return (terms + 4) * float(np.finfo(dtype).eps)
 
 
-def assert_close(actual, expected, magnitude, terms: int) -> None:
-    """Compare with a float64 result whose terms have the given sum of magnitudes."""
+#: What precision "high" promises in float32, of the largest result.
+FAST_ERROR = 1e-4
+
+
+def assert_close(actual, expected, magnitude, terms: int, fast: bool = False) -> None:
+    """Compare with a float64 result whose terms have the given sum of magnitudes.
+
+    With `fast` a float32 result may also be what algorithms that mix the elements of a tile
+    make of it.
+    """
     assert actual.shape == expected.shape
     bound = tolerance(actual.dtype, terms) * magnitude + np.finfo(actual.dtype).tiny
+    if fast and actual.dtype == np.float32 and expected.size > 0:
+        bound = np.maximum(bound, FAST_ERROR * np.abs(expected).max())
     error = np.abs(actual.astype(np.float64) - expected)
     wrong = ~(error <= bound)
     if np.any(wrong):

@@ -47,31 +47,61 @@ bool along_channels(const ConvArgs<T>& args, bool backward) {
                                  : forward_operands(args, *args.params));
 }
 
+enum class Algorithm { kWinograd, kChannels, kPositions, kOutputs };
+
+template <class T>
+Algorithm choose(const ConvArgs<T>& args, bool backward, WinogradCover* cover) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (!args.exec.highest_precision && choose_cover<T>(canonical(*args.params), backward, cover))
+      return Algorithm::kWinograd;
+  }
+  if (along_channels(args, backward)) return Algorithm::kChannels;
+  if (along_positions<T>(*args.params, backward)) return Algorithm::kPositions;
+  return Algorithm::kOutputs;
+}
+
 template <class T>
 void run(const ConvArgs<T>& args, bool backward) {
   if (args.params->n == 0) return;
-  if (winograd_applies(args, backward))
-    run_winograd(args, backward);
-  else if (along_channels(args, backward))
-    run_channels(args, backward);
-  else if (along_positions<T>(*args.params, backward))
-    run_positions(args, backward);
-  else
-    run_outputs(args, backward);
+  WinogradCover cover;
+  switch (choose(args, backward, &cover)) {
+    case Algorithm::kWinograd:
+      if constexpr (sizeof(T) == sizeof(float)) run_winograd(args, backward, cover);
+      break;
+    case Algorithm::kChannels:
+      run_channels(args, backward);
+      break;
+    case Algorithm::kPositions:
+      run_positions(args, backward);
+      break;
+    case Algorithm::kOutputs:
+      run_outputs(args, backward);
+      break;
+  }
+}
+
+template <class T>
+size_t workspace_size(const ConvArgs<T>& args, bool backward) {
+  if (args.params->n == 0) return 0;
+  WinogradCover cover;
+  switch (choose(args, backward, &cover)) {
+    case Algorithm::kWinograd:
+      if constexpr (sizeof(T) == sizeof(float))
+        return ConvWinogradPlan<T>(args, canonical(*args.params), backward, cover).total_bytes;
+      break;
+    case Algorithm::kChannels:
+      return ChannelsPlan<T>(args, backward).total_bytes;
+    case Algorithm::kPositions:
+      return PositionsPlan<T>(args, backward).total_bytes;
+    case Algorithm::kOutputs:
+      break;
+  }
+  return OutputsPlan<T>(args, backward).total_bytes;
 }
 
 template <class T>
 void answer_workspace(const ConvArgs<T>& args, bool backward) {
-  if (args.params->n == 0)
-    *args.workspace_size = 0;
-  else if (winograd_applies(args, backward))
-    *args.workspace_size = WinogradPlan<T>(args, backward).total_bytes;
-  else if (along_channels(args, backward))
-    *args.workspace_size = ChannelsPlan<T>(args, backward).total_bytes;
-  else if (along_positions<T>(*args.params, backward))
-    *args.workspace_size = PositionsPlan<T>(args, backward).total_bytes;
-  else
-    *args.workspace_size = OutputsPlan<T>(args, backward).total_bytes;
+  *args.workspace_size = workspace_size(args, backward);
 }
 
 template <class T>

@@ -15,36 +15,37 @@
 namespace fastconv {
 namespace {
 
+// Whether by Winograd, and then how.
 template <class T>
-void run_winograd_or_direct(const ConvArgs<T>& args) {
-  const ConvParams& p = *args.params;
-  const int64_t outputs = p.out_channels / p.groups, channels = p.in_channels / p.groups;
-  const auto store = [&](const T* sums, int64_t panel, int64_t g) {
-    const int64_t first = panel * kPanel<T>;
-    const int64_t width = panel_width(outputs, first, kLanes<T>);
-    store_weight(p, sums, width, min(width, outputs - first), channels,
-                 args.weight + (g * outputs + first) * p.w_stride[0]);
-  };
-  if (!run_winograd_weight(args, store)) run_direct_weight(args);
+bool choose_winograd(const ConvArgs<T>& args, WinogradCover* cover) {
+  if constexpr (sizeof(T) != sizeof(float)) return false;
+  return !args.exec.highest_precision && args.params->n > 0 &&
+         choose_cover<T>(canonical(*args.params), false, cover);
 }
 
 template <class T>
 void conv_backward_weight(const ConvArgs<T>& args) {
-  if (is_depthwise(*args.params))
+  WinogradCover cover;
+  if (is_depthwise(*args.params)) {
     run_depthwise_weight(args);
-  else if (args.params->n > 0 && winograd_applies(args, false))
-    run_winograd_or_direct(args);
-  else
-    run_direct_weight(args);
+    return;
+  }
+  if constexpr (sizeof(T) == sizeof(float))
+    if (choose_winograd(args, &cover) && run_winograd_weight(args, cover)) return;
+  run_direct_weight(args);
 }
 
 template <class T>
 void conv_backward_weight_workspace(const ConvArgs<T>& args) {
   size_t size = is_depthwise(*args.params) ? DepthwisePlan<T>(args).total_bytes
                                            : DirectWeightPlan<T>(args).total_bytes;
-  if (args.params->n > 0 && winograd_applies(args, false)) {
-    const size_t winograd = WinogradWeightPlan<T>(args).total_bytes;
-    size = winograd > size ? winograd : size;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    WinogradCover cover;
+    if (!is_depthwise(*args.params) && choose_winograd(args, &cover)) {
+      const size_t winograd =
+          WinogradWeightPlan<T>(args, canonical(*args.params), cover).total_bytes;
+      size = winograd > size ? winograd : size;
+    }
   }
   *args.workspace_size = size;
 }

@@ -1,249 +1,342 @@
-// The gradient of 3x3 filters by Winograd's F(4x4, 3x3), float32.
+// The gradient of filters by Winograd's algorithm, float32.
 //
 //   dweight[m, c] = G^T [ sum over tiles of (B^T x[c] B) * (A y[m] A^T) ] G
-//   x (N, G * C, spatial)   y (N, G * M, out)   dweight, per group (M, C, 3, 3)
+//   x (N, G * C, spatial)   y (N, G * M, out)   dweight, per group (M, C, taps)
 //
-// The transpose of the forward algorithm (conv_winograd.h) in the filter: x is transformed as
-// there, y by A, and the 36 products sum over the tiles, the micro-kernel's k.
+// The transpose of the forward algorithm (conv_winograd.h) in the filter, with the same covers:
+// x is transformed as there, y by A, and the products sum over the tiles, the micro-kernel's k.
 //
-//   data [xi][c/16][tile][16]    broadcast operand, rows are channels
-//   grads[xi][panel][tile][width]   vector operand
-//   sums [xi][panel][c][width]
+//   data  [xi][slice][window][c/16][tile][16]   broadcast operand, rows are channels
+//   grads [xi][panel][depth][tile][width]       vector operand
+//   sums  [xi][depth tap][term][c][width]       of a task: one panel by a few channel blocks
 //
 // Tiles are taken in chunks whose transformed operands stay in L3: all threads transform a
-// chunk, then each (xi, panel) adds its product to the sums. Chunks follow from the problem
-// alone, and so do the bits. If any sum is not finite the caller sums directly instead.
+// chunk, then each task adds its products to its sums, and after the last chunk turns them
+// into filters without having left L2. Chunks and tasks follow from the problem alone, and so
+// do the bits. If any sum is not finite the caller sums directly instead.
 #pragma once
 
-#include "kernels/conv_winograd.h"
+#include "kernels/winograd_data.h"
+#include "kernels/winograd_filter.h"
+#include "simd/parallel_for.h"
 
 namespace fastconv {
 namespace {
 
 template <class T>
-struct WinogradWeightPlan {
+struct WinogradWeightPlan : WinogradPlan<T> {
+  using WinogradPlan<T>::op;
+  using WinogradPlan<T>::row_axis;
+  using WinogradPlan<T>::column_axis;
   static constexpr int64_t kChunkBytes = 16 << 20;  // of both transformed operands
   static constexpr int64_t kMostTiles = 512;
+  // Enough to keep a machine busy, of at most so many blocks of channels: sums in L2.
+  static constexpr int64_t kTasks = 12, kTaskBlocks = 4;
 
-  ConvParams p;
-  Operands<T> op;  // of the forward direction
-  Axis axis[kSpatial];
-  int64_t channel_blocks, panels;
-  int64_t rows, columns, row_blocks, column_blocks, blocks, chunk_blocks;  // of one group
-  int64_t tiles;                                                           // of a chunk, at most
-  int64_t data_pitch, grads_pitch, sums_pitch;                             // between two xi
-  int64_t row_pitch, plane, patch_size, y_patch_size;
-  size_t data_at, grads_at, sums_at, worker_at, worker_bytes, total_bytes;
+  int64_t chunk_blocks, chunks;               // blocks of a chunk, of one group
+  int64_t task_blocks, channel_tasks, tasks;  // blocks of channels of a task; tasks of a group
+  int64_t grads_pitch[kMostGroups], grads_at[kMostGroups], grads_size;
+  int64_t sums_at[kMostGroups], sums_size;  // of a task
+  int64_t y_patch_size;
+  size_t data_start, grads_start, sums_start, worker_at, worker_bytes, total_bytes;
 
-  explicit WinogradWeightPlan(const ConvArgs<T>& args)
-      : p(*args.params), op(forward_operands(args, p)) {
+  WinogradWeightPlan(const ConvArgs<T>& args, const ConvParams& params, const WinogradCover& cover)
+      : WinogradPlan<T>(args, params, false, cover) {
     constexpr int64_t item = sizeof(T);
-    for (int i = 0; i < kSpatial; ++i) axis[i] = forward_axis(p, i);
-    channel_blocks = ceil_div(op.channels, kChannelBlock);
-    panels = ceil_div(op.outputs, kPanel<T>);
-    const int64_t tile_rows = ceil_div(axis[1].out, kTile);
-    const int64_t tile_columns = ceil_div(axis[2].out, kTile);
-    columns = ceil_div(tile_columns, ceil_div(tile_columns, kBlockTiles));
-    column_blocks = ceil_div(tile_columns, columns);
-    rows = min(tile_rows, max(1, kBlockTiles / columns));
-    row_blocks = ceil_div(tile_rows, rows);
-    rows = ceil_div(tile_rows, row_blocks);
-    row_blocks = ceil_div(tile_rows, rows);
-    blocks = op.n * axis[0].out * row_blocks * column_blocks;
-
-    const int64_t tile_bytes = kXi * (channel_blocks * kChannelBlock + panels * kPanel<T>)*item;
+    constexpr int64_t kEnough = 1;  // chunks are cut below
+    this->cut_blocks(kEnough);
+    // Blocks of equally many depths, so that a chunk's tiles are the same at each of them.
+    while (this->depth.out % this->depths != 0) --this->depths;
+    this->count_blocks();
+    const int64_t block_tiles =
+        this->rows * this->columns * row_axis.interleave * column_axis.interleave;
+    int64_t tile_bytes = 0;
+    for (int i = 0; i < this->group_count; ++i) {
+      const WinogradGroup& group = this->groups[i];
+      tile_bytes += this->values(group) * item *
+                    (this->windows(group.row_kind, group.column_kind) * this->channel_blocks *
+                         kLaneBlock * (this->depth.taps + this->depths - 1) +
+                     this->panels * kPanel<T> * this->depths);
+    }
     const int64_t chunk_tiles = min(kMostTiles, kChunkBytes / tile_bytes);
-    chunk_blocks = min(blocks, max(1, chunk_tiles / (rows * columns)));
-    tiles = chunk_blocks * rows * columns;
-    data_pitch = odd_lines<T>(channel_blocks * tiles * kChannelBlock);
-    grads_pitch = odd_lines<T>(panels * tiles * kPanel<T>);
-    sums_pitch = odd_lines<T>(panels * op.channels * kPanel<T>);
-    row_pitch = (columns * kTile + 2) * kChannelBlock;
-    plane = odd_lines<T>((rows * kTile + 2) * row_pitch);
-    patch_size = channel_blocks * plane;
-    y_patch_size = rows * kTile * columns * kTile * kPanel<T>;
+    chunk_blocks = min(this->blocks, max(1, chunk_tiles / block_tiles));
+    chunks = ceil_div(this->blocks, chunk_blocks);
+    this->lay_out(chunk_blocks * block_tiles);
+
+    task_blocks = min(this->channel_blocks, kTaskBlocks);
+    // (Where column runs are channels, a task has them all.)
+    if (this->merged_columns) task_blocks = this->channel_blocks;
+    while (task_blocks > 1 && !this->merged_columns &&
+           op.groups * this->panels * ceil_div(this->channel_blocks, task_blocks) < kTasks)
+      --task_blocks;
+    channel_tasks = ceil_div(this->channel_blocks, task_blocks);
+    tasks = this->panels * channel_tasks;
+    grads_size = sums_size = 0;
+    for (int i = 0; i < this->group_count; ++i) {
+      const WinogradGroup& group = this->groups[i];
+      grads_at[i] = grads_size;
+      grads_pitch[i] = odd_lines<T>(this->panels * this->depths * this->tiles * kPanel<T>);
+      grads_size += this->values(group) * grads_pitch[i];
+      sums_at[i] = sums_size;
+      sums_size += this->values(group) * sums_pitch(group);
+    }
+    y_patch_size = block_rows() * block_columns() * kPanel<T>;
 
     Regions regions;
-    data_at = regions.reserve(kXi * data_pitch * item);
-    grads_at = regions.reserve(kXi * grads_pitch * item);
-    sums_at = regions.reserve(kXi * sums_pitch * item);
+    data_start = regions.reserve(this->data_size * item);
+    grads_start = regions.reserve(grads_size * item);
+    sums_start = regions.reserve(chunks > 1 ? tasks * sums_size * item : 0);
     worker_at = regions.end;
     worker_bytes = static_cast<size_t>(
-        round_up(max(max(patch_size, y_patch_size), 9 * kPanel<T> * op.channels) * item, 64));
+        round_up((patch_room() + strip_room() + sums_room() + packed_room()) * item, 64) +
+        round_up(this->depths * static_cast<int64_t>(sizeof(BatchStep)), 64));
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
   }
-  WinogradWeightPlan(const WinogradWeightPlan&) = delete;  // op points into p
-
-  TileBlock block(int64_t g, int64_t index) const {
-    TileBlock b;
-    b.g = g;
-    b.column = index % column_blocks * columns;
-    index /= column_blocks;
-    b.row = index % row_blocks * rows;
-    index /= row_blocks;
-    b.od = index % axis[0].out;
-    b.n = index / axis[0].out;
-    b.rows = min(rows, ceil_div(axis[1].out, kTile) - b.row);
-    b.columns = min(columns, ceil_div(axis[2].out, kTile) - b.column);
-    return b;
+  // Of y under a block.
+  int64_t block_rows() const { return this->folded ? 1 : this->rows * row_axis.unit_out(); }
+  int64_t block_columns() const {
+    return this->folded ? this->rows * row_axis.unit_out() : this->columns * column_axis.unit_out();
   }
-  // Tiles of blocks [first, last) of one group.
-  int64_t count_tiles(int64_t first, int64_t last) const {
-    int64_t count = 0;
-    for (int64_t i = first; i < last; ++i) count += block(0, i).tiles();
-    return count;
+  int64_t terms(const WinogradGroup& group) const {
+    return group.k / this->depth.taps / this->lanes;
+  }
+  int64_t sums_pitch(const WinogradGroup& group) const {
+    return odd_lines<T>(this->depth.taps * terms(group) * task_blocks * kLaneBlock * kPanel<T>);
+  }
+  // A worker's scratch, in elements: patches, one row of tiles, sums, filters, two small tiles.
+  int64_t patch_room() const { return round_up(max(this->patch_size, y_patch_size), 16); }
+  int64_t strip_room() const {
+    return max(this->strip_size(), kMostValues * odd_lines<T>(block_columns() * kPanel<T>));
+  }
+  int64_t sums_room() const { return chunks > 1 ? 0 : sums_size; }
+  int64_t packed_room() const {
+    const int64_t* kernel = this->p.kernel;
+    return kernel[0] * kernel[1] * kernel[2] * min(op.channels, task_blocks * kLaneBlock) *
+               kPanel<T> +
+           2 * kMostValues * kMostValues * kLanes<T>;
   }
 };
 
-// grads[xi][panel][tile][width] = A y A^T, for the block's tiles from `first_tile` on.
 template <class T>
-void transform_grads(const WinogradWeightPlan<T>& plan, const TileBlock& block, int64_t first_tile,
-                     T* patch, T* grads) {
+struct WinogradWeightScratch {
+  T *patch, *strip, *sums, *packed, *half;
+  BatchStep* steps;
+  WinogradWeightScratch(const WinogradWeightPlan<T>& plan, char* workspace, int worker) {
+    char* begin = workspace + plan.worker_at + static_cast<size_t>(worker) * plan.worker_bytes;
+    patch = reinterpret_cast<T*>(begin);
+    strip = patch + plan.patch_room();
+    sums = strip + plan.strip_room();
+    half = sums + plan.sums_room();
+    packed = half + 2 * kMostValues * kMostValues * kLanes<T>;
+    steps = reinterpret_cast<BatchStep*>(begin + plan.worker_bytes) - plan.depths;
+  }
+};
+
+// patch[row][column][width] of y, zeros beyond the image and beyond `count` channels.
+template <class T>
+void pack_grads(const WinogradWeightPlan<T>& plan, const TileBlock& block, int64_t od, int64_t m,
+                int64_t count, int64_t width, T* patch) {
   const Operands<T>& op = plan.op;
   const int64_t* stride = op.out_stride;
-  const int64_t oh = block.row * kTile, ow = block.column * kTile;
-  const int64_t columns = block.columns * kTile;
-  const int64_t valid = min(columns, plan.axis[2].out - ow);
-  for (int64_t m = 0; m < op.outputs; m += kPanel<T>) {
-    const int64_t width = panel_width(op.outputs, m, kLanes<T>);
-    const int64_t count = min(width, op.outputs - m);
-    const T* y = op.out + block.n * stride[0] + (block.g * op.outputs + m) * stride[1] +
-                 block.od * stride[2] + ow * stride[4];
-    for (int64_t row = 0; row < block.rows * kTile; ++row) {
-      T* to = patch + row * columns * width;
-      const bool inside = oh + row < plan.axis[1].out;
-      if (!inside || count < width) zero(to, columns * width);
-      if (!inside) continue;
-      pack_positions<T>(to, width, y + (oh + row) * stride[3], count, stride[1], valid, stride[4]);
-      zero(to + valid * width, (columns - valid) * width);
-    }
-    for (int64_t tile = 0; tile < block.tiles(); ++tile) {
-      const int64_t row = tile / block.columns, column = tile % block.columns;
-      const T* from = patch + (row * kTile * columns + column * kTile) * width;
-      T* to = grads + m / kPanel<T> * plan.tiles * kPanel<T> + (first_tile + tile) * width;
-      for (int64_t v = 0; v < width; v += kLanes<T>) {
-        Vec<T> half[kTile][kTileIn];  // A y, transposed
-        FASTCONV_UNROLL
-        for (int j = 0; j < kTile; ++j) {
-          Vec<T> d[kTile];
-          FASTCONV_UNROLL
-          for (int i = 0; i < kTile; ++i) d[i] = load(from + (i * columns + j) * width + v);
-          apply_by_pairs<T>(kWinograd43.a, d, half[j]);
+  const int64_t oh = plan.folded ? 0 : block.row * plan.row_axis.unit_out();
+  const int64_t ow = plan.folded ? block.row * plan.row_axis.unit_out()
+                                 : block.column * plan.column_axis.unit_out();
+  const int64_t columns = plan.block_columns();
+  const int64_t valid = min(columns, plan.out_columns() - ow);
+  const T* y = op.out + block.n * stride[0] + (block.g * op.outputs + m) * stride[1] +
+               od * stride[2] + ow * stride[4];
+  for (int64_t row = 0; row < plan.block_rows(); ++row, patch += columns * width) {
+    const bool inside = oh + row < plan.out_rows();
+    if (!inside || count < width) zero(patch, columns * width);
+    if (!inside) continue;
+    pack_positions(patch, width, y + (oh + row) * stride[3], count, stride[1], valid, stride[4]);
+    zero(patch + valid * width, (columns - valid) * width);
+  }
+}
+
+// grads = A y A^T for the block's tiles from `first_tile` on, of `count` in the chunk.
+template <class T>
+void transform_grads(const WinogradWeightPlan<T>& plan, const TileBlock& block, int64_t panel,
+                     int64_t first_tile, int64_t count, const WinogradWeightScratch<T>& scratch,
+                     T* grads) {
+  const TiledAxis<T>&r = plan.row_axis, &c = plan.column_axis;
+  const int64_t m = panel * kPanel<T>, width = panel_width(plan.op.outputs, m, kLanes<T>);
+  const int64_t columns = plan.block_columns();
+  const int64_t row_output = (plan.folded ? 1 : columns) * width;
+  const int64_t length = (plan.folded ? kFoldedColumns : columns) * width;
+  const int64_t strip_pitch = odd_lines<T>(columns * width);
+  for (int64_t depth = 0; depth < plan.depths; ++depth) {
+    pack_grads(plan, block, block.od + depth, m, min(width, plan.op.outputs - m), width,
+               scratch.patch);
+    for (int index = 0; index < plan.group_count; ++index) {
+      const WinogradGroup& group = plan.groups[index];
+      const Transform<T>& rows = plan.row_transform(group.row_kind);
+      const Transform<T>& line = plan.column_transform(group.column_kind);
+      const int64_t xi_pitch = plan.grads_pitch[index];
+      for (int64_t tile_row = 0; tile_row < plan.tile_rows(block); ++tile_row) {
+        const T* from =
+            scratch.patch +
+            (tile_row / r.interleave * r.unit_out() + tile_row % r.interleave) * row_output;
+        int64_t pitch = r.out_step * row_output;
+        if (rows.r > 1) {
+          rows.grads(from, pitch, kLanes<T>, scratch.strip, strip_pitch, kLanes<T>,
+                     length / kLanes<T>);
+          from = scratch.strip;
+          pitch = strip_pitch;
         }
-        FASTCONV_UNROLL
-        for (int i = 0; i < kTileIn; ++i) {
-          Vec<T> x[kTile], z[kTileIn];
-          FASTCONV_UNROLL
-          for (int j = 0; j < kTile; ++j) x[j] = half[j][i];
-          apply_by_pairs<T>(kWinograd43.a, x, z);
-          FASTCONV_UNROLL
-          for (int j = 0; j < kTileIn; ++j)
-            store(to + (i * kTileIn + j) * plan.grads_pitch + v, z[j]);
-        }
+        T* to = grads + plan.grads_at[index] + panel * plan.depths * plan.tiles * kPanel<T> +
+                (depth * count + first_tile + tile_row * plan.tile_columns(block)) * width;
+        for (int64_t e = 0; e < c.interleave; ++e)
+          for (int64_t i = 0; i < rows.n; ++i)
+            for (int64_t v = 0; v < width; v += kLanes<T>)
+              line.grads(from + i * pitch + e * width + v, c.out_step * width, c.unit_out() * width,
+                         to + i * line.n * xi_pitch + e * width + v, xi_pitch, c.interleave * width,
+                         block.columns);
       }
     }
   }
 }
 
-// sums[xi][panel][c][width] (+)= sum over tiles of data * grads.
+// Adds the products of one chunk's tiles to the sums of a task.
 template <class T>
-void multiply_grads(const WinogradWeightPlan<T>& plan, int64_t xi, int64_t panel, int64_t tiles,
-                    bool accumulate, const T* data, const T* grads, T* sums) {
+void multiply_grads(const WinogradWeightPlan<T>& plan, int64_t panel, int64_t first_block,
+                    int64_t tiles, bool accumulate, const T* data, const T* grads, BatchStep* steps,
+                    T* sums) {
   const int64_t width = panel_width(plan.op.outputs, panel * kPanel<T>, kLanes<T>);
   const MicroKernel<T>* kernels = kMicroKernels<T>.at[width / kLanes<T> - 1];
-  const BatchStep step = {0, tiles};
-  const T* b = grads + xi * plan.grads_pitch + panel * plan.tiles * kPanel<T>;
-  T* to = sums + xi * plan.sums_pitch + panel * plan.op.channels * kPanel<T>;
-  for (int64_t c = 0; c < plan.op.channels; c += kChannelBlock) {
-    const int64_t channels = min(kChannelBlock, plan.op.channels - c);
-    const int64_t count = tile_count(channels);
-    const T* a = data + xi * plan.data_pitch + c * plan.tiles;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t begin = tile_begin(channels, count, i);
-      const int64_t size = tile_begin(channels, count, i + 1) - begin;
-      kernels[size - 1](to + (c + begin) * width, accumulate, a + begin, kChannelBlock, b, &step,
-                        1);
+  const int64_t last_block = min(plan.channel_blocks, first_block + plan.task_blocks);
+  for (int index = 0; index < plan.group_count; ++index) {
+    const WinogradGroup& group = plan.groups[index];
+    const int64_t windows = plan.windows(group.row_kind, group.column_kind);
+    const int64_t data_pitch = plan.data_pitch[group.row_kind][group.column_kind];
+    const T* family = data + plan.family_at[group.row_kind][group.column_kind];
+    for (int64_t xi = 0; xi < plan.values(group); ++xi) {
+      const T* b = grads + plan.grads_at[index] + xi * plan.grads_pitch[index] +
+                   panel * plan.depths * plan.tiles * kPanel<T>;
+      T* to = sums + plan.sums_at[index] + xi * plan.sums_pitch(group);
+      for (int64_t kd = 0; kd < plan.depth.taps; ++kd) {
+        plan.for_each_term(group, [&](const Piece&, const Piece&, int64_t window) {
+          for (int64_t block = first_block; block < last_block; ++block) {
+            for (int64_t depth = 0; depth < plan.depths; ++depth)
+              steps[depth] = {depth * windows * plan.channel_blocks * plan.tiles * kLaneBlock,
+                              tiles};
+            const T* a =
+                family + xi * data_pitch +
+                ((kd * windows + window) * plan.channel_blocks + block) * plan.tiles * kLaneBlock;
+            const int64_t channels = min(kLaneBlock, plan.lanes - block * kLaneBlock);
+            const int64_t parts = tile_count(channels);
+            for (int64_t i = 0; i < parts; ++i) {
+              const int64_t begin = tile_begin(channels, parts, i);
+              const int64_t size = tile_begin(channels, parts, i + 1) - begin;
+              kernels[size - 1](to + begin * width, accumulate, a + begin, kLaneBlock, b, steps,
+                                plan.depths);
+            }
+            to += channels * width;
+          }
+        });
+      }
     }
   }
 }
 
-// packed[tap][c][width] = G^T sums G; whether all is finite.
+// packed[tap][c][width] = G^T sums G of a task's channels; whether all is finite.
 template <class T>
-bool transform_weight(const WinogradWeightPlan<T>& plan, int64_t panel, const T* sums, T* packed) {
-  const int64_t channels = plan.op.channels;
+bool transform_weight(const WinogradWeightPlan<T>& plan, int64_t panel, int64_t first_block,
+                      const T* sums, T* half, T* packed) {
   const int64_t width = panel_width(plan.op.outputs, panel * kPanel<T>, kLanes<T>);
-  const T* from = sums + panel * channels * kPanel<T>;
+  const int64_t first = first_block * kLaneBlock;
+  const int64_t lanes = min(plan.lanes - first, plan.task_blocks * kLaneBlock);
+  const int64_t channels = min(lanes, plan.op.channels);
+  T* taps = half + kMostValues * kMostValues * kLanes<T>;
   Vec<T> probe = {};  // becomes NaN with the first that is not finite
-  for (int64_t i = 0; i < channels * width; i += kLanes<T>) {
-    Vec<T> half[kTileIn][3];  // G^T s, transposed
-    FASTCONV_UNROLL
-    for (int j = 0; j < kTileIn; ++j) {
-      Vec<T> s[kTileIn];
-      FASTCONV_UNROLL
-      for (int r = 0; r < kTileIn; ++r) s[r] = load(from + (r * kTileIn + j) * plan.sums_pitch + i);
-      apply_transposed_pairs<T>(kWinograd43.gt, s, half[j]);
-    }
-    FASTCONV_UNROLL
-    for (int r = 0; r < 3; ++r) {
-      Vec<T> x[kTileIn], w[3];
-      FASTCONV_UNROLL
-      for (int j = 0; j < kTileIn; ++j) x[j] = half[j][r];
-      apply_transposed_pairs<T>(kWinograd43.gt, x, w);
-      FASTCONV_UNROLL
-      for (int k = 0; k < 3; ++k) {
-        store(packed + (r * 3 + k) * channels * width + i, w[k]);
-        probe += w[k] * T(0);
-      }
+  for (int index = 0; index < plan.group_count; ++index) {
+    const WinogradGroup& group = plan.groups[index];
+    const Transform<T>& rows = plan.row_transform(group.row_kind);
+    const Transform<T>& columns = plan.column_transform(group.column_kind);
+    const int64_t pitch = plan.sums_pitch(group);
+    const T* from = sums + plan.sums_at[index];
+    for (int64_t kd = 0; kd < plan.depth.taps; ++kd) {
+      plan.for_each_term(group, [&](const Piece& row, const Piece& column, int64_t) {
+        for (int64_t i = 0; i < lanes * width; i += kLanes<T>) {
+          const int64_t lane = i / width, v = i % width;
+          rows.weight(from + i, columns.n * pitch, pitch, half, columns.n * kLanes<T>, kLanes<T>,
+                      columns.n);
+          columns.weight(half, kLanes<T>, columns.n * kLanes<T>, taps, kLanes<T>,
+                         columns.r * kLanes<T>, rows.r);
+          const Piece own = plan.lane_piece(column, first + lane);
+          for (int64_t kh = 0; kh < rows.r; ++kh) {
+            for (int64_t kw = 0; kw < columns.r; ++kw) {
+              const int64_t tap = plan.kernel_tap(row, own, kh, kw);
+              if (tap < 0) continue;
+              const Vec<T> w = load(taps + (kh * columns.r + kw) * kLanes<T>);
+              const int64_t at = kd * plan.p.kernel[1] * plan.p.kernel[2] + tap;
+              store(packed + (at * channels + lane % channels) * width + v, w);
+              probe += w * T(0);
+            }
+          }
+        }
+        from += lanes * width;
+      });
     }
   }
   return !any<T>(probe != probe);
 }
 
 // Whether the gradient was computed; not if the tensors are so far from finite that it has to
-// be summed directly. store_panel(sums, panel, group): [tap][c][width] to the gradient.
-template <class T, class Store>
-bool run_winograd_weight(const ConvArgs<T>& args, const Store& store_panel) {
-  const WinogradWeightPlan<T> plan(args);
+// be summed directly.
+template <class T>
+bool run_winograd_weight(const ConvArgs<T>& args, const WinogradCover& cover) {
+  const WinogradWeightPlan<T> plan(args, canonical(*args.params), cover);
+  const Operands<T>& op = plan.op;
   const int threads = args.exec.threads;
   char* workspace = static_cast<char*>(args.exec.workspace);
-  T* data = reinterpret_cast<T*>(workspace + plan.data_at);
-  T* grads = reinterpret_cast<T*>(workspace + plan.grads_at);
-  T* sums = reinterpret_cast<T*>(workspace + plan.sums_at);
-  const auto scratch_of = [&](int worker) {
-    return reinterpret_cast<T*>(workspace + plan.worker_at +
-                                static_cast<size_t>(worker) * plan.worker_bytes);
-  };
+  T* data = reinterpret_cast<T*>(workspace + plan.data_start);
+  T* grads = reinterpret_cast<T*>(workspace + plan.grads_start);
   bool finite = true;
-  for (int64_t g = 0; g < plan.op.groups; ++g) {
-    for (int64_t first = 0; first < plan.blocks; first += plan.chunk_blocks) {
+  for (int64_t g = 0; g < op.groups; ++g) {
+    for (int64_t chunk = 0; chunk < plan.chunks; ++chunk) {
+      const int64_t first = chunk * plan.chunk_blocks;
       const int64_t last = min(plan.blocks, first + plan.chunk_blocks);
-      parallel_for(2 * (last - first), threads, [&](int64_t task, int worker) {
-        const int64_t index = first + task / 2;
+      const auto tiles_before = [&](int64_t block) {
+        int64_t count = 0;
+        for (int64_t i = first; i < block; ++i) count += plan.tile_count(plan.block(g, i));
+        return count;
+      };
+      const int64_t tiles = tiles_before(last);
+      parallel_for((1 + plan.panels) * (last - first), threads, [&](int64_t task, int worker) {
+        const WinogradWeightScratch<T> scratch(plan, workspace, worker);
+        const int64_t index = first + task / (1 + plan.panels), part = task % (1 + plan.panels);
         const TileBlock block = plan.block(g, index);
-        const int64_t first_tile = plan.count_tiles(first, index);
-        T* patch = scratch_of(worker);
-        if (task % 2 == 0) {
-          pack_tiles(plan, block, patch);
-          transform_data(plan, block, patch, first_tile, data);
+        if (part > 0) {
+          transform_grads(plan, block, part - 1, tiles_before(index), tiles, scratch, grads);
         } else {
-          transform_grads(plan, block, first_tile, patch, grads);
+          pack_tiles(plan, block, scratch.patch);
+          transform_data(plan, block, scratch.patch, tiles_before(index), scratch.strip, data);
         }
       });
-      const int64_t tiles = plan.count_tiles(first, last);
-      parallel_for(kXi * plan.panels, threads, [&](int64_t task, int) {
-        multiply_grads(plan, task / plan.panels, task % plan.panels, tiles, first > 0, data, grads,
+      parallel_for(plan.tasks, threads, [&](int64_t task, int worker) {
+        const WinogradWeightScratch<T> scratch(plan, workspace, worker);
+        const int64_t panel = task / plan.channel_tasks;
+        const int64_t first_block = task % plan.channel_tasks * plan.task_blocks;
+        T* sums = plan.chunks == 1
+                      ? scratch.sums
+                      : reinterpret_cast<T*>(workspace + plan.sums_start) + task * plan.sums_size;
+        multiply_grads(plan, panel, first_block, tiles, chunk > 0, data, grads, scratch.steps,
                        sums);
+        if (chunk + 1 < plan.chunks) return;
+        if (!transform_weight(plan, panel, first_block, sums, scratch.half, scratch.packed)) {
+          __atomic_store_n(&finite, false, __ATOMIC_RELAXED);
+          return;
+        }
+        const int64_t output = panel * kPanel<T>,
+                      width = panel_width(op.outputs, output, kLanes<T>);
+        const int64_t channel = plan.merged_columns ? 0 : first_block * kLaneBlock;
+        const int64_t channels = min(op.channels - channel, plan.task_blocks * kLaneBlock);
+        store_weight(plan.p, scratch.packed, width, min(width, op.outputs - output), channels,
+                     args.weight + (g * op.outputs + output) * plan.p.w_stride[0] +
+                         channel * plan.p.w_stride[1]);
       });
     }
-    bool all_finite = true;
-    parallel_for(plan.panels, threads, [&](int64_t panel, int worker) {
-      T* packed = scratch_of(worker);
-      if (transform_weight(plan, panel, sums, packed))
-        store_panel(packed, panel, g);
-      else
-        __atomic_store_n(&all_finite, false, __ATOMIC_RELAXED);
-    });
-    finite &= all_finite;
   }
   return finite;
 }

@@ -49,7 +49,7 @@ FASTCONV_INLINE void transpose(Vec<T> (&rows)[kLanes<T>]) {
 
 // dst[j * dst_stride + i] = src[i * src_stride + j] for i < rows, j < columns: `rows` rows of
 // contiguous source become `columns` rows of contiguous destination. Whole blocks go through
-// registers; the ragged edges are at most a lane's width.
+// registers; what is narrower than one goes element by element.
 template <class T>
 inline void transpose_copy(T* dst, int64_t dst_stride, const T* src, int64_t src_stride,
                            int64_t rows, int64_t columns) {
@@ -57,13 +57,15 @@ inline void transpose_copy(T* dst, int64_t dst_stride, const T* src, int64_t src
   int64_t i = 0;
   for (; i + n <= rows; i += n) {
     int64_t j = 0;
-    for (; j + n <= columns; j += n) {
+    while (j < columns && columns >= n) {
+      j = j + n <= columns ? j : columns - n;  // the last block overlaps the one before
       Vec<T> block[n];
       FASTCONV_UNROLL
       for (int r = 0; r < n; ++r) block[r] = load(src + (i + r) * src_stride + j);
       transpose<T>(block);
       FASTCONV_UNROLL
       for (int r = 0; r < n; ++r) store(dst + (j + r) * dst_stride + i, block[r]);
+      j += n;
     }
     for (; j < columns; ++j)
       for (int r = 0; r < n; ++r) dst[j * dst_stride + i + r] = src[(i + r) * src_stride + j];
