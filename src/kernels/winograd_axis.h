@@ -31,7 +31,8 @@ struct Runs {
   Run at[kMostPieces];
   int count;  // 0 if the axis is none that Winograd can do
   int64_t in_step, out_step, interleave, phases, most_taps;
-  bool even;  // all of the same number of taps
+  int64_t span;  // taps of a window that sees what all runs see
+  bool even;     // all of the same number of taps
 };
 
 inline Runs make_runs(const ConvParams& p, int i, bool backward) {
@@ -56,10 +57,14 @@ inline Runs make_runs(const ConvParams& p, int i, bool backward) {
                                stride};
   }
   runs.even = true;
+  int64_t low = runs.at[0].offset, high = low;
   for (int j = 0; j < runs.count; ++j) {
     runs.most_taps = max(runs.most_taps, runs.at[j].taps);
     runs.even &= runs.at[j].taps == runs.at[0].taps;
+    low = min(low, runs.at[j].offset);
+    high = max(high, runs.at[j].offset + (runs.at[j].taps - 1) * runs.in_step);
   }
+  runs.span = (high - low) / runs.in_step + 1;
   return runs;
 }
 
@@ -98,12 +103,9 @@ struct TiledAxis {
     phases = runs.phases;
     units = ceil_div(out, m * out_step);
     // Phases whose taps all fit one window share its data.
-    int64_t low = runs.at[0].offset, high = low;
-    for (int j = 0; j < runs.count; ++j) {
-      low = min(low, runs.at[j].offset);
-      high = max(high, runs.at[j].offset + (runs.at[j].taps - 1) * in_step);
-    }
-    const bool shared = phases > 1 && r > 0 && (high - low) / in_step < r;
+    int64_t low = runs.at[0].offset;
+    for (int j = 0; j < runs.count; ++j) low = min(low, runs.at[j].offset);
+    const bool shared = phases > 1 && runs.span <= r;
     for (int j = 0; j < runs.count; ++j) {
       const Run& run = runs.at[j];
       const Transform<T>* transform = find_transform<T>(m, r > 0 ? r : run.taps);

@@ -45,21 +45,34 @@ void pack_tiles(const WinogradPlan<T>& plan, const TileBlock& block, T* patch) {
                                      : c.extent(block.columns) + plan.column_runs() - 1;
   const int64_t slices = plan.depth.taps + block.depths - 1;
   const int64_t in_rows = plan.in_extent(1);
-  for (int64_t channel = 0; channel < op.channels; channel += plan.unit) {
-    const int64_t count = min(plan.unit, op.channels - channel);
-    const T* in =
-        op.in + block.n * op.in_stride[0] + (block.g * op.channels + channel) * op.in_stride[1];
-    for (int64_t slice = 0; slice < slices; ++slice) {
-      const int64_t id = block.od * plan.depth.step + plan.depth.lowest() +
-                         slice * (block.depths > 1 ? 1 : plan.depth.dilation());
-      T* to = patch + channel / plan.unit * plan.plane + slice * plan.slice_pitch;
-      for (int64_t row = 0; row < rows; ++row, to += plan.row_pitch) {
-        const int64_t ih = first_row + row;
-        if (id < 0 || id >= plan.depth.in || ih < 0 || ih >= in_rows)
-          zero(to, length * plan.unit);
+  // All channels of a row before the next row: as they lie in channels-last memory.
+  for (int64_t slice = 0; slice < slices; ++slice) {
+    const int64_t id = block.od * plan.depth.step + plan.depth.lowest() +
+                       slice * (block.depths > 1 ? 1 : plan.depth.dilation());
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t ih = first_row + row;
+      const bool inside = id >= 0 && id < plan.depth.in && ih >= 0 && ih < in_rows;
+      const T* in = op.in + block.n * op.in_stride[0] + block.g * op.channels * op.in_stride[1] +
+                    id * op.in_stride[2] + ih * op.in_stride[3];
+      T* to = patch + slice * plan.slice_pitch + row * plan.row_pitch;
+      if (inside && op.in_stride[1] == 1 && plan.unit == kLaneBlock) {
+        const int64_t begin = min(max(0, -first_column), length);
+        const int64_t end = max(begin, min(plan.in_extent(2) - first_column, length));
+        for (int64_t b = 0; b < plan.channel_blocks; ++b) {
+          zero(to + b * plan.plane, begin * kLaneBlock);
+          zero(to + b * plan.plane + end * kLaneBlock, (length - end) * kLaneBlock);
+        }
+        pack_channel_blocks(to + begin * kLaneBlock, kLaneBlock, plan.plane,
+                            in + (first_column + begin) * op.in_stride[4], op.channels, end - begin,
+                            op.in_stride[4]);
+        continue;
+      }
+      for (int64_t channel = 0; channel < op.channels; channel += plan.unit, to += plan.plane) {
+        if (inside)
+          pack_winograd_row(plan, in + channel * op.in_stride[1], first_column, length,
+                            min(plan.unit, op.channels - channel), to);
         else
-          pack_winograd_row(plan, in + id * op.in_stride[2] + ih * op.in_stride[3], first_column,
-                            length, count, to);
+          zero(to, length * plan.unit);
       }
     }
   }

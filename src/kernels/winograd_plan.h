@@ -67,7 +67,9 @@ struct AxisChoices {
     constexpr CoverChoice kAll[] = {{1, 1}, {4, 2}, {4, 3}, {5, 3}, {6, 3}, {4, 4}, {4, 5}, {4, 0}};
     for (const CoverChoice& choice : kAll) {
       const bool one_by_one = choice.m == 1 && runs.count == 1 && runs.phases == 1;
-      const bool fits = choice.r == runs.most_taps && choice.r > 1;
+      // Phases may share the windows of a longer filter.
+      const bool fits = choice.r > 1 &&
+                        (choice.r == runs.most_taps || (runs.phases > 1 && choice.r == runs.span));
       const bool cuts = runs.most_taps > kLongest && choice.r > 2;
       const bool uneven = choice.r == 0 && !runs.even;
       if (!one_by_one && !fits && !cuts && !uneven) continue;
@@ -335,6 +337,9 @@ struct WinogradPlan {
     // Wide enough for long lines, narrow enough for a strip in L1 and little overlap of rows.
     const int64_t most_columns = max(most / r.units, max(1, kStripTiles / c.interleave));
     columns = ceil_div(c.units, ceil_div(c.units, most_columns));
+    // Rows of a block that end with a cache line of a planar output can be streamed.
+    if (streams && op.out_stride[4] == 1)
+      while (columns < c.units && columns * c.unit_out() % kLaneBlock != 0) ++columns;
     rows = min(r.units, max(1, most / columns));
     // Depths share the transforms of their slices.
     depths = depth.taps > 1 && depth.step == 1 && depth.dilation() == 1

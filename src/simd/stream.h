@@ -12,7 +12,7 @@ namespace fastconv {
 namespace {
 
 // Outputs from this size on are streamed: the last-level cache of the machines measured.
-constexpr int64_t kStreamBytes = int64_t{32} << 20;
+constexpr int64_t kStreamBytes = int64_t{16} << 20;
 
 // p is aligned to the vector. Ordinary stores where the ISA has no such thing.
 template <class V>
