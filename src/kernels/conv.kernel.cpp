@@ -7,12 +7,14 @@
 // conv_taps.h says how both directions are this sum. It is computed by
 //   conv_winograd.h     3x3 filters with stride 1 in float32, unless precision is "highest"
 //   direct_channels.h   depthwise on channels-last data: vectors along the channels
+//   depthwise_planar.h  one input channel a group, on other data: vectors along the columns
 //   direct_positions.h  groups of few outputs: vectors along the positions
 //   direct_outputs.h    all else: vectors along the outputs
 // Which is decided by the problem, its element type and its layout, never by the batch or the
 // threads.
 #include "dispatch/kernel_export.h"
 #include "kernels/conv_winograd.h"
+#include "kernels/depthwise_planar.h"
 #include "kernels/direct_channels.h"
 #include "kernels/direct_outputs.h"
 #include "kernels/direct_positions.h"
@@ -54,6 +56,8 @@ void run(const ConvArgs<T>& args, bool backward) {
     run_winograd(args, backward);
   else if (along_channels(args, backward))
     run_channels(args, backward);
+  else if (along_columns(args))
+    run_planar(args, backward);
   else if (along_positions<T>(*args.params, backward))
     run_positions(args, backward);
   else
@@ -68,6 +72,8 @@ void answer_workspace(const ConvArgs<T>& args, bool backward) {
     *args.workspace_size = WinogradPlan<T>(args, backward).total_bytes;
   else if (along_channels(args, backward))
     *args.workspace_size = ChannelsPlan<T>(args, backward).total_bytes;
+  else if (along_columns(args))
+    *args.workspace_size = PlanarPlan<T>(args, backward).total_bytes;
   else if (along_positions<T>(*args.params, backward))
     *args.workspace_size = PositionsPlan<T>(args, backward).total_bytes;
   else
