@@ -7,12 +7,14 @@
 // conv_taps.h says how both directions are this sum. It is computed by
 //   conv_winograd.h     3x3 filters with stride 1 in float32, unless precision is "highest"
 //   direct_channels.h   depthwise on channels-last data: vectors along the channels
+//   depthwise_planar.h  one input channel a group, on other data: vectors along the columns
 //   direct_positions.h  groups of few outputs: vectors along the positions
 //   direct_outputs.h    all else: vectors along the outputs
 // Which is decided by the problem, its element type and its layout, never by the batch or the
 // threads.
 #include "dispatch/kernel_export.h"
 #include "kernels/conv_winograd.h"
+#include "kernels/depthwise_planar.h"
 #include "kernels/direct_channels.h"
 #include "kernels/direct_outputs.h"
 #include "kernels/direct_positions.h"
@@ -47,7 +49,7 @@ bool along_channels(const ConvArgs<T>& args, bool backward) {
                                  : forward_operands(args, *args.params));
 }
 
-enum class Algorithm { kWinograd, kChannels, kPositions, kOutputs };
+enum class Algorithm { kWinograd, kChannels, kPlanar, kPositions, kOutputs };
 
 template <class T>
 Algorithm choose(const ConvArgs<T>& args, bool backward, WinogradCover* cover) {
@@ -56,6 +58,7 @@ Algorithm choose(const ConvArgs<T>& args, bool backward, WinogradCover* cover) {
       return Algorithm::kWinograd;
   }
   if (along_channels(args, backward)) return Algorithm::kChannels;
+  if (along_columns(args)) return Algorithm::kPlanar;
   if (along_positions<T>(*args.params, backward)) return Algorithm::kPositions;
   return Algorithm::kOutputs;
 }
@@ -70,6 +73,9 @@ void run(const ConvArgs<T>& args, bool backward) {
       break;
     case Algorithm::kChannels:
       run_channels(args, backward);
+      break;
+    case Algorithm::kPlanar:
+      run_planar(args, backward);
       break;
     case Algorithm::kPositions:
       run_positions(args, backward);
@@ -91,6 +97,8 @@ size_t workspace_size(const ConvArgs<T>& args, bool backward) {
       break;
     case Algorithm::kChannels:
       return ChannelsPlan<T>(args, backward).total_bytes;
+    case Algorithm::kPlanar:
+      return PlanarPlan<T>(args, backward).total_bytes;
     case Algorithm::kPositions:
       return PositionsPlan<T>(args, backward).total_bytes;
     case Algorithm::kOutputs:

@@ -4,41 +4,46 @@
 //
 // A product of two rows of an image for every tap, with nothing to reuse but the cache: it
 // runs from the tensors as they are. Vectors run along the channels where those are
-// consecutive (channels-last), else along the columns of a row; a tap's sum stays a vector
-// until the end. Four partial sums hide the latency of the additions.
+// consecutive (channels-last: depthwise_weight_channels.h) or the rows short
+// (depthwise_weight_planar.h), else along the columns of a row; a tap's sum stays a vector until
+// the end. Four partial sums hide the latency of the additions.
 //
-// Threads: a task owns a block of channels for a piece of the rows of all images; the pieces
-// are decided by the problem and added in order.
+// Threads: a task owns a channel for a piece of the rows of all images; the pieces are decided
+// by the problem and added in order.
 #pragma once
 
 #include "core/canonical.h"
 #include "dispatch/args.h"
 #include "kernels/brgemm.h"
+#include "kernels/depthwise_weight_planar.h"
 #include "simd/parallel_for.h"
 #include "simd/partial.h"
 
 namespace fastconv {
 namespace {
 
+inline bool across_channels(const ConvParams& p) {
+  return p.x_stride[1] == 1 && p.y_stride[1] == 1;
+}
+
 template <class T>
 struct DepthwisePlan {
   static constexpr int64_t kTasks = 24;  // that keep a machine busy and its cores evenly loaded
 
   ConvParams p;
-  bool across_channels;
-  int64_t taps, rows;            // of all images
-  int64_t owners, pieces;        // tasks: owners x pieces
-  int64_t owned, lanes_per_tap;  // channels of an owner; elements of a tap's sum
+  int64_t taps, rows;  // of all images
+  int64_t pieces;      // of the rows of a channel
   size_t total_bytes;
 
   explicit DepthwisePlan(const ConvArgs<T>& args) : p(canonical(*args.params)) {
-    across_channels = p.x_stride[1] == 1 && p.y_stride[1] == 1;
     taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
     rows = p.n * p.out[0] * p.out[1];
-    owned = across_channels ? kLanes<T> : 1;
-    owners = ceil_div(p.groups, owned);
-    pieces = max(1, min(rows, ceil_div(kTasks, owners)));
-    total_bytes = static_cast<size_t>(owners * pieces * taps * kLanes<T>) * sizeof(T);
+    pieces = max(1, min(rows, ceil_div(kTasks, p.groups)));
+    total_bytes = static_cast<size_t>(p.groups * pieces * taps * kLanes<T>) * sizeof(T);
+    const TransposedWeightPlan<T> transposed(args);
+    if (transposed.applies) total_bytes = transposed.total_bytes;
+    if (across_channels(*args.params))
+      total_bytes = ChannelWeightPlan<T>(canonical(*args.params)).total_bytes;
   }
 };
 
@@ -66,18 +71,7 @@ FASTCONV_INLINE Vec<T> sum_of(int64_t count, const Term& term) {
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-// One tap of one row; lanes are channels [0, lanes).
-template <class T>
-Vec<T> row_across_channels(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t count,
-                           int64_t lanes) {
-  if (lanes == kLanes<T>)
-    return sum_of<T>(count, [&](int64_t i) { return load(x + i * x_step) * load(y + i * y_step); });
-  return sum_of<T>(count, [&](int64_t i) {
-    return load_lanes(x + i * x_step, 0, lanes, T(0)) * load_lanes(y + i * y_step, 0, lanes, T(0));
-  });
-}
-
-// The same with columns for lanes.
+// One tap of one row; lanes are columns.
 template <class T, Step kX, Step kY>
 Vec<T> row_along_columns(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t count) {
   const int64_t full = count / kLanes<T>, rest = count % kLanes<T>;
@@ -102,19 +96,19 @@ Vec<T> row_along_columns(const T* x, int64_t x_step, const T* y, int64_t y_step,
   return row_along_columns<T, Step::kAny, Step::kAny>(x, x_step, y, y_step, count);
 }
 
-// sums[tap][lane] of channels [first, first + lanes) over rows [begin, end).
+// sums[tap][lane] of channel g over rows [begin, end).
 template <class T>
-void sum_rows(const DepthwisePlan<T>& plan, const ConvArgs<T>& args, int64_t first, int64_t lanes,
-              int64_t begin, int64_t end, T* sums) {
+void sum_rows(const DepthwisePlan<T>& plan, const ConvArgs<T>& args, int64_t g, int64_t begin,
+              int64_t end, T* sums) {
   const ConvParams& p = plan.p;
   for (int64_t i = 0; i < plan.taps * kLanes<T>; ++i) sums[i] = T(0);
   const int64_t x_step = p.stride[2] * p.x_stride[4], y_step = p.y_stride[4];
   for (int64_t row = begin; row < end; ++row) {
     const int64_t oh = row % p.out[1], od = row / p.out[1] % p.out[0];
     const int64_t n = row / p.out[1] / p.out[0];
-    const T* y = args.y + n * p.y_stride[0] + first * p.y_stride[1] + od * p.y_stride[2] +
-                 oh * p.y_stride[3];
-    const T* x = args.x + n * p.x_stride[0] + first * p.x_stride[1];
+    const T* y =
+        args.y + n * p.y_stride[0] + g * p.y_stride[1] + od * p.y_stride[2] + oh * p.y_stride[3];
+    const T* x = args.x + n * p.x_stride[0] + g * p.x_stride[1];
     T* sum = sums;
     for (int64_t kd = 0; kd < p.kernel[0]; ++kd) {
       const int64_t id = od * p.stride[0] - p.pad_before[0] + kd * p.dilation[0];
@@ -129,11 +123,7 @@ void sum_rows(const DepthwisePlan<T>& plan, const ConvArgs<T>& args, int64_t fir
           const T* from_x = x_row + iw * p.x_stride[4];
           const T* from_y = y + columns.begin * y_step;
           T* to = sum + kw * kLanes<T>;
-          const Vec<T> part =
-              plan.across_channels
-                  ? row_across_channels(from_x, x_step, from_y, y_step, count, lanes)
-                  : row_along_columns(from_x, x_step, from_y, y_step, count);
-          store(to, load(to) + part);
+          store(to, load(to) + row_along_columns(from_x, x_step, from_y, y_step, count));
         }
       }
     }
@@ -146,33 +136,29 @@ inline bool is_depthwise(const ConvParams& p) {
 
 template <class T>
 void run_depthwise_weight(const ConvArgs<T>& args) {
+  if (across_channels(*args.params)) return run_channel_weight(args);
+  const TransposedWeightPlan<T> transposed(args);
+  if (transposed.applies) return run_transposed_weight(transposed, args);
   const DepthwisePlan<T> plan(args);
   const ConvParams& p = plan.p;
   T* all_sums = static_cast<T*>(args.exec.workspace);
   const int64_t size = plan.taps * kLanes<T>;
-  parallel_for(plan.owners * plan.pieces, args.exec.threads, [&](int64_t task, int) {
-    const int64_t piece = task % plan.pieces, first = task / plan.pieces * plan.owned;
-    sum_rows(plan, args, first, min(plan.owned, p.groups - first), plan.rows * piece / plan.pieces,
+  parallel_for(p.groups * plan.pieces, args.exec.threads, [&](int64_t task, int) {
+    const int64_t piece = task % plan.pieces;
+    sum_rows(plan, args, task / plan.pieces, plan.rows * piece / plan.pieces,
              plan.rows * (piece + 1) / plan.pieces, all_sums + task * size);
   });
-  for (int64_t owner = 0; owner < plan.owners; ++owner) {
-    T* sums = all_sums + owner * plan.pieces * size;
+  for (int64_t g = 0; g < p.groups; ++g) {
+    T* sums = all_sums + g * plan.pieces * size;
     for (int64_t piece = 1; piece < plan.pieces; ++piece)
       for (int64_t i = 0; i < size; ++i) sums[i] += sums[piece * size + i];
-    const int64_t first = owner * plan.owned;
     for (int64_t tap = 0; tap < plan.taps; ++tap) {
       const int64_t kw = tap % p.kernel[2], kh = tap / p.kernel[2] % p.kernel[1];
       const int64_t kd = tap / p.kernel[2] / p.kernel[1];
-      T* to = args.weight + kd * p.w_stride[2] + kh * p.w_stride[3] + kw * p.w_stride[4];
-      const T* sum = sums + tap * kLanes<T>;
-      if (plan.across_channels) {
-        for (int64_t i = 0; i < min(plan.owned, p.groups - first); ++i)
-          to[(first + i) * p.w_stride[0]] = sum[i];
-      } else {
-        T total = 0;
-        for (int i = 0; i < kLanes<T>; ++i) total += sum[i];
-        to[first * p.w_stride[0]] = total;
-      }
+      T total = 0;
+      for (int i = 0; i < kLanes<T>; ++i) total += sums[tap * kLanes<T> + i];
+      args.weight[g * p.w_stride[0] + kd * p.w_stride[2] + kh * p.w_stride[3] +
+                  kw * p.w_stride[4]] = total;
     }
   }
 }
