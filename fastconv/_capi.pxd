@@ -21,6 +21,7 @@ cdef extern from "fastconv/fastconv.h" nogil:
         FASTCONV_FLOAT32
         FASTCONV_FLOAT64
         FASTCONV_INT64
+        FASTCONV_UINT8
 
     ctypedef enum fastconv_activation:
         FASTCONV_IDENTITY
@@ -166,6 +167,30 @@ cdef extern from "fastconv/fastconv.h" nogil:
     fastconv_status fastconv_max_unpool(
         const fastconv_tensor *output, const fastconv_tensor *input,
         const fastconv_tensor *indices, const fastconv_exec *exec)
+    fastconv_status fastconv_max_pool_forward_argmax(
+        const fastconv_tensor *output, const fastconv_tensor *argmax,
+        const fastconv_tensor *input, const fastconv_window_params *params,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_max_pool_backward_argmax(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
+        const fastconv_tensor *argmax, const fastconv_window_params *params,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_avg_pool_forward(
+        const fastconv_tensor *output, const fastconv_tensor *input,
+        const fastconv_window_params *params, int count_include_pad, int64_t divisor_override,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_avg_pool_backward(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
+        const fastconv_window_params *params, int count_include_pad, int64_t divisor_override,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_adaptive_avg_pool_forward(
+        const fastconv_tensor *output, const fastconv_tensor *input, const fastconv_exec *exec)
+    fastconv_status fastconv_adaptive_avg_pool_backward(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_adaptive_max_pool_forward(
+        const fastconv_tensor *output, const fastconv_tensor *indices,
+        const fastconv_tensor *input, const fastconv_exec *exec)
     fastconv_status fastconv_im2col_output_shape(
         int64_t *cols_shape, const fastconv_tensor *input,
         const fastconv_window_params *params)

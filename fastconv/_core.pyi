@@ -1,7 +1,16 @@
 # The compiled module; functional, grad and runtime are its documented faces.
 from typing import Any, Literal, SupportsIndex, overload
 
-from fastconv._typing import Array, ArrayLike, Indices, Padding, Shape, Size
+from fastconv._typing import (
+    Argmax,
+    Array,
+    ArrayLike,
+    Indices,
+    OutputSize,
+    Padding,
+    Shape,
+    Size,
+)
 
 # ---- convolution
 
@@ -85,6 +94,7 @@ def max_pool_forward(
     dilation: Size,
     ceil_mode: bool,
     return_indices: Literal[False],
+    return_argmax: Literal[False],
     out: Array | None,
 ) -> Array: ...
 @overload
@@ -97,10 +107,57 @@ def max_pool_forward(
     dilation: Size,
     ceil_mode: bool,
     return_indices: bool,
+    return_argmax: bool,
     out: Array | None,
-) -> Array | tuple[Array, Indices]: ...
+) -> Array | tuple[Array, Indices] | tuple[Array, Argmax]: ...
 def max_pool_backward(
     nd: int, grad_output: ArrayLike, indices: ArrayLike, input_size: Shape, out: Array | None
+) -> Array: ...
+def max_pool_backward_argmax(
+    nd: int,
+    grad_output: ArrayLike,
+    argmax: ArrayLike,
+    input_size: Shape,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Padding,
+    dilation: Size,
+    ceil_mode: bool,
+    out: Array | None,
+) -> Array: ...
+def avg_pool_forward(
+    nd: int,
+    input: ArrayLike,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Padding,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: SupportsIndex | None,
+    out: Array | None,
+) -> Array: ...
+def avg_pool_backward(
+    nd: int,
+    grad_output: ArrayLike,
+    input_size: Shape,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Padding,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: SupportsIndex | None,
+    out: Array | None,
+) -> Array: ...
+def adaptive_pool_forward(
+    nd: int,
+    maximum: bool,
+    input: ArrayLike,
+    output_size: OutputSize,
+    return_indices: bool,
+    out: Array | None,
+) -> Any: ...
+def adaptive_avg_pool_backward(
+    nd: int, grad_output: ArrayLike, input_size: Shape, out: Array | None
 ) -> Array: ...
 def max_unpool(
     nd: int, input: ArrayLike, indices: ArrayLike, output_size: Shape, out: Array | None

@@ -14,8 +14,12 @@ ArrayLike: TypeAlias = npt.ArrayLike
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 #: Flat positions in a plane.
 Indices: TypeAlias = npt.NDArray[np.int64]
+#: Positions in a pooling window.
+Argmax: TypeAlias = npt.NDArray[np.uint8]
 #: One integer for all spatial dimensions, or one each.
 Size: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
+#: The same, or None for a dimension that stays as it is.
+OutputSize: TypeAlias = SupportsIndex | Sequence[SupportsIndex | None]
 #: A whole shape.
 Shape: TypeAlias = Sequence[SupportsIndex]
 Padding: TypeAlias = (

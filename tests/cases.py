@@ -21,6 +21,11 @@ def same_pads(spatial, kernel, stride, dilation) -> Pads:
     return tuple(pads)
 
 
+def pool_reach(kernel, dilation) -> tuple[int, ...]:
+    """The extents of a dilated window."""
+    return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+
+
 @dataclass(frozen=True)
 class Conv:
     """A convolution: input (n, ic, spatial...), weight (oc, ic / groups, kernel...)."""

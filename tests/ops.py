@@ -23,3 +23,29 @@ MAX_UNPOOL_BACKWARD = {
     2: grad.max_unpool2d_backward,
     3: grad.max_unpool3d_backward,
 }
+MAX_POOL_ARGMAX_BACKWARD = {
+    1: grad.max_pool1d_argmax_backward,
+    2: grad.max_pool2d_argmax_backward,
+    3: grad.max_pool3d_argmax_backward,
+}
+AVG_POOL = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
+AVG_POOL_BACKWARD = {
+    1: grad.avg_pool1d_backward,
+    2: grad.avg_pool2d_backward,
+    3: grad.avg_pool3d_backward,
+}
+ADAPTIVE_AVG_POOL = {
+    1: functional.adaptive_avg_pool1d,
+    2: functional.adaptive_avg_pool2d,
+    3: functional.adaptive_avg_pool3d,
+}
+ADAPTIVE_AVG_POOL_BACKWARD = {
+    1: grad.adaptive_avg_pool1d_backward,
+    2: grad.adaptive_avg_pool2d_backward,
+    3: grad.adaptive_avg_pool3d_backward,
+}
+ADAPTIVE_MAX_POOL = {
+    1: functional.adaptive_max_pool1d,
+    2: functional.adaptive_max_pool2d,
+    3: functional.adaptive_max_pool3d,
+}

@@ -123,6 +123,99 @@ def max_pool_backward(dy, at, shape):
     return dx.reshape(shape)
 
 
+def argmax_of(at, spatial, kernel, stride, pads, dilation):
+    """Positions in the window from those in the plane; 255 where the window cannot see them."""
+    out = at.shape[2:]
+    position = np.unravel_index(np.maximum(at, 0), spatial)
+    flat, seen = np.zeros(at.shape, np.int64), at >= 0
+    for axis, (k, s, (before, _), d) in enumerate(zip(kernel, stride, pads, dilation, strict=True)):
+        start = np.arange(out[axis]).reshape([-1 if i == axis else 1 for i in range(len(out))])
+        tap = position[axis] - (start * s - before)
+        seen &= (tap >= 0) & (tap % d == 0) & (tap // d < k)
+        flat = flat * k + tap // d
+    return np.where(seen, flat, 255).astype(np.uint8)
+
+
+def _average_weights(spatial, kernel, stride, pads, ceil_mode, include, override):
+    """One matrix (in, out) a dimension: what each input counts in each output, undivided.
+
+    And the divisors, an array of the output's shape.
+    """
+    ones = (1,) * len(spatial)
+    out = pool_out(spatial, kernel, stride, pads, ones, ceil_mode)
+    weights, counts = [], []
+    for i, o, k, s, (before, after) in zip(spatial, out, kernel, stride, pads, strict=True):
+        start = np.arange(o) * s - before
+        inside = (np.arange(i)[:, None] >= start) & (np.arange(i)[:, None] < start + k)
+        weights.append(inside.astype(np.float64))
+        counted = np.minimum(start + k, i + after) - start
+        counts.append(counted if include else inside.sum(0))
+    divisor = np.ones(())
+    for count in counts:
+        divisor = np.multiply.outer(divisor, count)
+    return weights, np.full(divisor.shape, override) if override else divisor
+
+
+def _along(x, matrices):
+    for axis, matrix in enumerate(matrices):
+        x = np.moveaxis(np.moveaxis(x, axis + 2, -1) @ matrix, -1, axis + 2)
+    return x
+
+
+def avg_pool(x, kernel, stride, pads, ceil_mode, include, override):
+    """Sums of windows, as one matrix a dimension, divided."""
+    weights, divisor = _average_weights(
+        x.shape[2:], kernel, stride, pads, ceil_mode, include, override
+    )
+    return _along(x.astype(np.float64), weights) / divisor
+
+
+def avg_pool_backward(dy, shape, kernel, stride, pads, ceil_mode, include, override):
+    """The transposed matrices."""
+    weights, divisor = _average_weights(
+        shape[2:], kernel, stride, pads, ceil_mode, include, override
+    )
+    return _along(dy.astype(np.float64) / divisor, [w.T for w in weights])
+
+
+def _adaptive_weights(spatial, size):
+    weights = []
+    for i, o in zip(spatial, size, strict=True):
+        begin, end = np.arange(o) * i // o, -(-(np.arange(o) + 1) * i // o)
+        inside = (np.arange(i)[:, None] >= begin) & (np.arange(i)[:, None] < end)
+        weights.append(inside / inside.sum(0))
+    return weights
+
+
+def adaptive_avg_pool(x, size):
+    """Means over [floor(o * in / out), ceil((o + 1) * in / out))."""
+    return _along(x.astype(np.float64), _adaptive_weights(x.shape[2:], size))
+
+
+def adaptive_avg_pool_backward(dy, shape):
+    """The transposed matrices."""
+    weights = _adaptive_weights(shape[2:], dy.shape[2:])
+    return _along(dy.astype(np.float64), [w.T for w in weights])
+
+
+def adaptive_max_pool(x, size):
+    """Values and flat positions, output by output; no NaN."""
+    spatial = x.shape[2:]
+    values = np.empty((*x.shape[:2], *size))
+    at = np.empty(values.shape, np.int64)
+    for o in np.ndindex(*size):
+        window = tuple(
+            slice(k * i // n, -(-(k + 1) * i // n))
+            for k, i, n in zip(o, spatial, size, strict=True)
+        )
+        seen = np.full(x.shape, -np.inf)
+        seen[(..., *window)] = x[(..., *window)]
+        flat = seen.reshape(*x.shape[:2], int(np.prod(spatial)))
+        at[(..., *o)] = flat.argmax(-1)
+        values[(..., *o)] = flat.max(-1)
+    return values, at
+
+
 def max_unpool(x, at, shape):
     """Put values where the positions say, the last one on repeats."""
     y = np.zeros((shape[0], shape[1], int(np.prod(shape[2:]))), x.dtype)

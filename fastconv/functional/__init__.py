@@ -11,6 +11,19 @@ memory is 64-byte aligned and comes from a pool that reuses it (`runtime.pool_st
 The gradients are in `fastconv.grad`.
 """
 
+from fastconv.functional.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
+from fastconv.functional.average_pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+)
 from fastconv.functional.columns import (
     col2im,
     fold,
@@ -46,6 +59,15 @@ from fastconv.functional.pooling import (
 )
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "col2im",
     "conv1d",
     "conv2d",

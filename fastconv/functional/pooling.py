@@ -9,7 +9,7 @@ import numpy as np
 from fastconv import _core
 
 if TYPE_CHECKING:
-    from fastconv._typing import Array, ArrayLike, Indices, Padding, Size
+    from fastconv._typing import Argmax, Array, ArrayLike, Indices, Padding, Size
 
 
 @overload
@@ -22,6 +22,7 @@ def max_pool1d(
     ceil_mode: bool = ...,
     return_indices: Literal[False] = ...,
     *,
+    return_argmax: Literal[False] = ...,
     out: Array | None = ...,
 ) -> Array: ...
 
@@ -40,6 +41,21 @@ def max_pool1d(
 ) -> tuple[Array, Indices]: ...
 
 
+@overload
+def max_pool1d(
+    input: ArrayLike,
+    kernel_size: Size,
+    stride: Size | None = ...,
+    padding: Padding = ...,
+    dilation: Size = ...,
+    ceil_mode: bool = ...,
+    return_indices: Literal[False] = ...,
+    *,
+    return_argmax: Literal[True],
+    out: Array | None = ...,
+) -> tuple[Array, Argmax]: ...
+
+
 def max_pool1d(
     input: ArrayLike,
     kernel_size: Size,
@@ -49,8 +65,9 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
     *,
+    return_argmax: bool = False,
     out: Array | None = None,
-) -> Array | tuple[Array, Indices]:
+) -> Array | tuple[Array, Indices] | tuple[Array, Argmax]:
     """Largest element of each window of a signal: (N, C, L) to (N, C, OL).
 
     The equation, parameters, errors and sources are those of `max_pool2d`, with one spatial
@@ -62,7 +79,16 @@ def max_pool1d(
     (array([[[3., 2.]]], dtype=float32), array([[[1, 2]]]))
     """
     return _core.max_pool_forward(
-        1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, out
+        1,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        return_indices,
+        return_argmax,
+        out,
     )
 
 
@@ -76,6 +102,7 @@ def max_pool2d(
     ceil_mode: bool = ...,
     return_indices: Literal[False] = ...,
     *,
+    return_argmax: Literal[False] = ...,
     out: Array | None = ...,
 ) -> Array: ...
 
@@ -94,6 +121,21 @@ def max_pool2d(
 ) -> tuple[Array, Indices]: ...
 
 
+@overload
+def max_pool2d(
+    input: ArrayLike,
+    kernel_size: Size,
+    stride: Size | None = ...,
+    padding: Padding = ...,
+    dilation: Size = ...,
+    ceil_mode: bool = ...,
+    return_indices: Literal[False] = ...,
+    *,
+    return_argmax: Literal[True],
+    out: Array | None = ...,
+) -> tuple[Array, Argmax]: ...
+
+
 def max_pool2d(
     input: ArrayLike,
     kernel_size: Size,
@@ -103,8 +145,9 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
     *,
+    return_argmax: bool = False,
     out: Array | None = None,
-) -> Array | tuple[Array, Indices]:
+) -> Array | tuple[Array, Indices] | tuple[Array, Argmax]:
     """Largest element of each window of an image: (N, C, IH, IW) to (N, C, OH, OW).
 
     ``out[n, c, oh, ow] = max over kh, kw of
@@ -129,7 +172,10 @@ def max_pool2d(
         Keep a last window that is only partly inside, unless it would begin beyond the
         image and its padding before.
     return_indices : bool
-        Also return where the largest elements are.
+        Also return where in the image the largest elements are.
+    return_argmax : bool
+        Also return where in their windows they are: an eighth of the memory of indices, and
+        all that `grad.max_pool2d_argmax_backward` needs. Windows of at most 255 elements.
     out : array of the shape of the output, optional
         Where to write the values.
 
@@ -139,11 +185,14 @@ def max_pool2d(
         In the memory layout of `input`.
     indices : int64 array of the same shape, if asked for
         Flat positions ``ih * IW + iw`` in the unpadded plane.
+    argmax : uint8 array of the same shape, if asked for
+        Flat positions ``kh * KW + kw`` in the window; 255 for one that lies in the padding.
 
     Raises
     ------
     TypeError, ValueError
-        As for `conv2d`.
+        As for `conv2d`; if both indices and argmax are asked for, or the argmax of a window of
+        more than 255 elements.
 
     References
     ----------
@@ -159,9 +208,21 @@ def max_pool2d(
            [13., 15.]], dtype=float32)
     >>> indices[0].tolist()
     [[5, 7], [13, 15]]
+    >>> max_pool2d(image, 2, return_argmax=True)[1][0]
+    array([[3, 3],
+           [3, 3]], dtype=uint8)
     """
     return _core.max_pool_forward(
-        2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, out
+        2,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        return_indices,
+        return_argmax,
+        out,
     )
 
 
@@ -175,6 +236,7 @@ def max_pool3d(
     ceil_mode: bool = ...,
     return_indices: Literal[False] = ...,
     *,
+    return_argmax: Literal[False] = ...,
     out: Array | None = ...,
 ) -> Array: ...
 
@@ -193,6 +255,21 @@ def max_pool3d(
 ) -> tuple[Array, Indices]: ...
 
 
+@overload
+def max_pool3d(
+    input: ArrayLike,
+    kernel_size: Size,
+    stride: Size | None = ...,
+    padding: Padding = ...,
+    dilation: Size = ...,
+    ceil_mode: bool = ...,
+    return_indices: Literal[False] = ...,
+    *,
+    return_argmax: Literal[True],
+    out: Array | None = ...,
+) -> tuple[Array, Argmax]: ...
+
+
 def max_pool3d(
     input: ArrayLike,
     kernel_size: Size,
@@ -202,8 +279,9 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
     *,
+    return_argmax: bool = False,
     out: Array | None = None,
-) -> Array | tuple[Array, Indices]:
+) -> Array | tuple[Array, Indices] | tuple[Array, Argmax]:
     """Largest element of each window of a volume: (N, C, ID, IH, IW) to (N, C, OD, OH, OW).
 
     The equation, parameters, errors and sources are those of `max_pool2d`, with three
@@ -215,7 +293,16 @@ def max_pool3d(
     (1, 2, 4, 4, 4)
     """
     return _core.max_pool_forward(
-        3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, out
+        3,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        return_indices,
+        return_argmax,
+        out,
     )
 
 

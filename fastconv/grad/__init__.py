@@ -6,6 +6,14 @@ memory layouts, dtypes, ``out`` and errors are as there, too; a new input gradie
 memory layout of `grad_output`, a new weight gradient is contiguous.
 """
 
+from fastconv.grad.average_pooling import (
+    adaptive_avg_pool1d_backward,
+    adaptive_avg_pool2d_backward,
+    adaptive_avg_pool3d_backward,
+    avg_pool1d_backward,
+    avg_pool2d_backward,
+    avg_pool3d_backward,
+)
 from fastconv.grad.columns import (
     fold_backward,
     unfold_backward,
@@ -35,8 +43,11 @@ from fastconv.grad.pointwise import (
     softmax_backward,
 )
 from fastconv.grad.pooling import (
+    max_pool1d_argmax_backward,
     max_pool1d_backward,
+    max_pool2d_argmax_backward,
     max_pool2d_backward,
+    max_pool3d_argmax_backward,
     max_pool3d_backward,
     max_unpool1d_backward,
     max_unpool2d_backward,
@@ -44,6 +55,12 @@ from fastconv.grad.pooling import (
 )
 
 __all__ = [
+    "adaptive_avg_pool1d_backward",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_avg_pool3d_backward",
+    "avg_pool1d_backward",
+    "avg_pool2d_backward",
+    "avg_pool3d_backward",
     "conv1d_bias",
     "conv1d_input",
     "conv1d_weight",
@@ -59,8 +76,11 @@ __all__ = [
     "linear_input",
     "linear_weight",
     "log_softmax_backward",
+    "max_pool1d_argmax_backward",
     "max_pool1d_backward",
+    "max_pool2d_argmax_backward",
     "max_pool2d_backward",
+    "max_pool3d_argmax_backward",
     "max_pool3d_backward",
     "max_unpool1d_backward",
     "max_unpool2d_backward",

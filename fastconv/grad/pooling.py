@@ -10,7 +10,7 @@ import numpy as np
 from fastconv import _core
 
 if TYPE_CHECKING:
-    from fastconv._typing import Array, ArrayLike, Shape
+    from fastconv._typing import Array, ArrayLike, Padding, Shape, Size
 
 
 def max_pool1d_backward(
@@ -89,6 +89,150 @@ def max_pool3d_backward(
     (1, 2, 2, 2)
     """
     return _core.max_pool_backward(3, grad_output, indices, input_size, out)
+
+
+def max_pool1d_argmax_backward(
+    grad_output: ArrayLike,
+    argmax: ArrayLike,
+    input_size: Shape,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Gradient of `max_pool1d` from its argmax: (N, C, OL) to (N, C, L).
+
+    The equation, parameters and errors are those of `max_pool2d_argmax_backward`, with one
+    spatial dimension.
+
+    Examples
+    --------
+    >>> argmax = np.array([[[1, 0]]], np.uint8)
+    >>> max_pool1d_argmax_backward(np.ones((1, 1, 2)), argmax, (1, 1, 4), 2)
+    array([[[0., 1., 1., 0.]]])
+    """
+    return _core.max_pool_backward_argmax(
+        1,
+        grad_output,
+        argmax,
+        input_size,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        out,
+    )
+
+
+def max_pool2d_argmax_backward(
+    grad_output: ArrayLike,
+    argmax: ArrayLike,
+    input_size: Shape,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Gradient of `max_pool2d` from its argmax: (N, C, OH, OW) to (N, C, IH, IW).
+
+    ``dx[n, c, ih, iw] = sum of dy[n, c, oh, ow]`` over the windows whose argmax
+    ``kh * KW + kw`` is at ``oh * stride - padding + kh * dilation = ih``, and columns
+    likewise. The result is that of `max_pool2d_backward`, bit for bit, for a fraction of the
+    memory traffic.
+
+    Parameters
+    ----------
+    grad_output : array of shape (N, C, OH, OW) or (C, OH, OW)
+        Gradient of the values.
+    argmax : uint8 array of the same shape
+        As `max_pool2d` returned it with ``return_argmax=True``. A position that is not in the
+        image gets no gradient.
+    input_size : tuple of int
+        (N, C, IH, IW) or (C, IH, IW).
+    kernel_size, stride, padding, dilation, ceil_mode
+        As they were given to `max_pool2d`.
+    out : array of shape `input_size`, optional
+        Where to write the result.
+
+    Returns
+    -------
+    array of shape `input_size`
+        In the memory layout of `grad_output`.
+
+    Raises
+    ------
+    TypeError
+        As for `conv2d`, and if the argmax is not uint8.
+    ValueError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> x = np.arange(16.0).reshape(1, 4, 4)
+    >>> from fastconv.functional import max_pool2d
+    >>> _, argmax = max_pool2d(x, 2, return_argmax=True)
+    >>> max_pool2d_argmax_backward(np.ones((1, 2, 2)), argmax, x.shape, 2)[0]
+    array([[0., 0., 0., 0.],
+           [0., 1., 0., 1.],
+           [0., 0., 0., 0.],
+           [0., 1., 0., 1.]])
+    """
+    return _core.max_pool_backward_argmax(
+        2,
+        grad_output,
+        argmax,
+        input_size,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        out,
+    )
+
+
+def max_pool3d_argmax_backward(
+    grad_output: ArrayLike,
+    argmax: ArrayLike,
+    input_size: Shape,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Gradient of `max_pool3d` from its argmax: (N, C, OD, OH, OW) to (N, C, ID, IH, IW).
+
+    The equation, parameters and errors are those of `max_pool2d_argmax_backward`, with three
+    spatial dimensions; the argmax is ``(kd * KH + kh) * KW + kw``.
+
+    Examples
+    --------
+    >>> argmax = np.zeros((1, 1, 1, 1), np.uint8)
+    >>> max_pool3d_argmax_backward(np.ones((1, 1, 1, 1)), argmax, (1, 2, 2, 2), 2).shape
+    (1, 2, 2, 2)
+    """
+    return _core.max_pool_backward_argmax(
+        3,
+        grad_output,
+        argmax,
+        input_size,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        out,
+    )
 
 
 def max_unpool1d_backward(grad_output: ArrayLike, indices: ArrayLike) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Unpack
 
@@ -13,11 +14,15 @@ from fastconv.layers.types import Array, Shape
 
 __all__ = ["MaxPooling1D", "MaxPooling2D", "MaxPooling3D"]
 
-_KERNELS: dict[int, tuple[Callable[..., Any], Callable[..., Array]]] = {
-    1: (functional.max_pool1d, grad.max_pool1d_backward),
-    2: (functional.max_pool2d, grad.max_pool2d_backward),
-    3: (functional.max_pool3d, grad.max_pool3d_backward),
+#: Pooling, and its gradients from an argmax and from indices.
+_KERNELS: dict[int, tuple[Callable[..., Any], Callable[..., Array], Callable[..., Array]]] = {
+    1: (functional.max_pool1d, grad.max_pool1d_argmax_backward, grad.max_pool1d_backward),
+    2: (functional.max_pool2d, grad.max_pool2d_argmax_backward, grad.max_pool2d_backward),
+    3: (functional.max_pool3d, grad.max_pool3d_argmax_backward, grad.max_pool3d_backward),
 }
+
+#: The largest window whose positions fit an argmax.
+_MOST_OF_ARGMAX = 255
 
 
 class MaxPooling(Layer):
@@ -54,21 +59,26 @@ class MaxPooling(Layer):
         pool = _KERNELS[self.rank][0]
         window = (self.pool_size, self.strides, self.padding)
         if training:
-            y, indices = pool(view, *window, return_indices=True)
-            self._save(indices, view.shape, x.shape)
+            compact = math.prod(self.pool_size) <= _MOST_OF_ARGMAX
+            y, where = pool(view, *window, return_indices=not compact, return_argmax=compact)
+            self._save(where, view.shape, x.shape)
         else:
             y = pool(view, *window)
         return windows.channels_last(y) if last else y
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
         """Return the gradient of the input: each output's goes where its maximum was."""
-        indices, size, shape = self._saved()
+        where, size, shape = self._saved()
         if not need_input_grad:
             return None
         last = self.data_format == "channels_last"
         dy = windows.channels_first(grad) if last else grad
         out = windows.room(grad, shape) if last else None
-        dx = _KERNELS[self.rank][1](dy, indices, size, out=out)
+        _, from_argmax, from_indices = _KERNELS[self.rank]
+        if math.prod(self.pool_size) <= _MOST_OF_ARGMAX:
+            dx = from_argmax(dy, where, size, self.pool_size, self.strides, self.padding, out=out)
+        else:
+            dx = from_indices(dy, where, size, out=out)
         return windows.channels_last(dx) if last else dx
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

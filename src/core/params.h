@@ -27,8 +27,11 @@ struct ConvParams {
 struct WindowParams {
   int64_t n, channels;
   int64_t in[kSpatial], kernel[kSpatial], out[kSpatial];
-  int64_t stride[kSpatial], dilation[kSpatial], pad_before[kSpatial];
-  int64_t x_stride[5], y_stride[5], index_stride[5];
+  int64_t stride[kSpatial], dilation[kSpatial], pad_before[kSpatial], pad_after[kSpatial];
+  // Output o sees [floor(o * in / out), ceil((o + 1) * in / out)) of each dimension; the
+  // kernel is then the largest of these, the stride the smallest step, the padding 0.
+  bool adaptive;
+  int64_t x_stride[5], y_stride[5], index_stride[5];  // of indices or argmax
   // cols (N, C * KD * KH * KW, OD * OH * OW)
   int64_t cols_stride[3];
 };

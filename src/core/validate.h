@@ -24,6 +24,7 @@ struct Argument {
 fastconv_status check_tensor(Argument argument, int min_ndim, int max_ndim);
 fastconv_status check_float(Argument argument);
 fastconv_status check_int64(Argument argument);
+fastconv_status check_uint8(Argument argument);
 fastconv_status check_same_dtype(Argument argument, Argument like);
 fastconv_status check_shape(Argument argument, const int64_t* shape, int ndim, const char* why);
 // Every element of an output has a place of its own, apart from the bytes of `other`.
@@ -49,6 +50,10 @@ fastconv_status set_epilogue(const fastconv_epilogue* epilogue, Argument output,
 // to half a window, as PyTorch does.
 fastconv_status make_window(Argument x, const fastconv_window_params* params, bool is_pool,
                             WindowParams* p);
+
+// Adaptive pooling from x to y, which have batch and channels in common. Where the windows are
+// all alike, p says so like any other.
+fastconv_status make_adaptive(Argument x, Argument y, WindowParams* p);
 
 // Spreads the strides (and extents) of a tensor of spatial_ndim dimensions over N, C, D, H, W.
 void spread_strides(const fastconv_tensor& tensor, int64_t strides[5]);

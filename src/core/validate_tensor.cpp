@@ -17,12 +17,16 @@ const char* dtype_name(int32_t dtype) {
       return "float64";
     case FASTCONV_INT64:
       return "int64";
+    case FASTCONV_UINT8:
+      return "uint8";
     default:
       return "an unknown dtype";
   }
 }
 
-int64_t item_size(int32_t dtype) { return dtype == FASTCONV_FLOAT32 ? 4 : 8; }
+int64_t item_size(int32_t dtype) {
+  return dtype == FASTCONV_UINT8 ? 1 : dtype == FASTCONV_FLOAT32 ? 4 : 8;
+}
 
 // The half-open range of bytes a view covers, as offsets from its data pointer.
 bool byte_range(const fastconv_tensor& tensor, int64_t* low, int64_t* high) {
@@ -120,6 +124,12 @@ fastconv_status check_float(Argument argument) {
 fastconv_status check_int64(Argument argument) {
   if (argument->dtype == FASTCONV_INT64) return FASTCONV_OK;
   return fail(FASTCONV_INVALID_TYPE, "%s: expected int64, got %s", argument.name,
+              dtype_name(argument->dtype));
+}
+
+fastconv_status check_uint8(Argument argument) {
+  if (argument->dtype == FASTCONV_UINT8) return FASTCONV_OK;
+  return fail(FASTCONV_INVALID_TYPE, "%s: expected uint8, got %s", argument.name,
               dtype_name(argument->dtype));
 }
 

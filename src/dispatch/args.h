@@ -39,14 +39,33 @@ struct ChannelSumArgs {
 };
 
 // Pooling and unpooling. forward: x -> y, indices (may be null). backward: y, indices -> x.
-// unpool: y, indices -> x as well, but stores where backward adds. Both first clear x. Indices
-// are checked by the caller before either runs.
+// unpool: y, indices -> x as well, but stores where backward adds. Both first clear x. They
+// leave the largest index they met, negative ones being the largest of all, and do not use those
+// of a task in which it is outside the plane. The *_argmax kernels have the position in the
+// window instead of the one in the plane: (kd * KH + kh) * KW + kw, kNoArgmax if the window has
+// nothing but padding; what names no element of the input gets no gradient.
 template <class T>
 struct PoolArgs {
   const WindowParams* params;
   T* x;
   T* y;
   int64_t* indices;
+  uint8_t* argmax;
+  Exec exec;
+  uint64_t* largest_index = nullptr;
+};
+
+constexpr int kNoArgmax = 255;  // so windows have at most as many elements
+
+// Average pooling. forward: x -> y. backward: y -> x. A window's sum is divided by `divisor`,
+// or, if that is 0, by how many of its elements are in the input, its padding counted or not.
+template <class T>
+struct AveragePoolArgs {
+  const WindowParams* params;
+  T* x;
+  T* y;
+  bool count_include_pad;
+  int64_t divisor;
   Exec exec;
 };
 

@@ -4,8 +4,9 @@
 //   unpool:   x[n, c, indices[n, c, o]]  = y[n, c, o]   the last o wins, zero elsewhere
 //   y, indices (N, C, OD, OH, OW) -> x (N, C, ID, IH, IW); any strides
 //
-// Nothing is known of the windows: an index may name any position of its plane (and has been
-// checked to name one). The order of the additions is the contract, so there is exactly one
+// Nothing is known of the windows: an index may name any position of its plane. Each task looks
+// at all its indices before it uses one: a pass of its own over all would read them from memory
+// once more. The order of the additions is the contract, so there is exactly one
 // result, whatever the threads, the batch and the instruction set.
 //
 // One task owns a plane of x, all channels of an image when they are adjacent in memory, or,
@@ -42,6 +43,7 @@ struct Task {
   int64_t channels;
   bool channels_last;
   bool flat;  // no gaps between the outputs, in y and in indices
+  uint64_t* largest;
 };
 
 // Calls body(y, indices, count) for the runs of output rows [row, row_end): all of them at
@@ -136,21 +138,32 @@ void clear(const Task<T>& task, int64_t lo, int64_t hi) {
 template <Store kStore, Path kPath, class T>
 void scatter_range(const Task<T>& task, int64_t lo, int64_t hi, bool whole_plane) {
   const WindowParams& p = *task.p;
-  const int64_t rows = p.out[0] * p.out[1];
+  const int64_t rows = p.out[2] > 0 ? p.out[0] * p.out[1] : 0;
   int64_t chunk = kChunkBytes / (task.channels * int64_t{sizeof(T)}) + 1;
-  if (hi - lo <= chunk) {
+  const bool one_chunk = hi - lo <= chunk;
+  const int64_t rows_per_group = one_chunk ? rows : (rows + kMaxGroups - 1) / kMaxGroups;
+  const int64_t groups = rows > 0 ? (rows + rows_per_group - 1) / rows_per_group : 0;
+  Bounds bounds[kMaxGroups];
+  int64_t visits = 0;  // of groups by chunks
+  uint64_t largest = 0;
+  for (int64_t group = 0; group < groups; ++group) {
+    const Bounds b = bounds[group] =
+        find_bounds(task, group * rows_per_group, clamp((group + 1) * rows_per_group, 0, rows));
+    visits += (b.highest - b.lowest) / chunk + 1;
+    const uint64_t worst = static_cast<uint64_t>(b.lowest < 0 ? b.lowest : b.highest);
+    largest = worst > largest ? worst : largest;
+  }
+  if (largest >= static_cast<uint64_t>(p.in[0] * p.in[1] * p.in[2])) {
+    uint64_t before = __atomic_load_n(task.largest, __ATOMIC_RELAXED);
+    while (before < largest && !__atomic_compare_exchange_n(task.largest, &before, largest, true,
+                                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+    return;
+  }
+  if (one_chunk) {
     clear(task, lo, hi);
     scatter_rows<kStore, kPath>(task, 0, rows, lo, hi, !whole_plane);
     return;
-  }
-  const int64_t rows_per_group = (rows + kMaxGroups - 1) / kMaxGroups;
-  const int64_t groups = (rows + rows_per_group - 1) / rows_per_group;
-  Bounds bounds[kMaxGroups];
-  int64_t visits = 0;  // of groups by chunks
-  for (int64_t group = 0; group < groups; ++group) {
-    bounds[group] =
-        find_bounds(task, group * rows_per_group, clamp((group + 1) * rows_per_group, 0, rows));
-    visits += (bounds[group].highest - bounds[group].lowest) / chunk + 1;
   }
   // Indices in no order: one chunk, lest every chunk visits every group.
   if (visits > 4 * (groups + (hi - lo) / chunk)) chunk = hi - lo;
@@ -211,7 +224,8 @@ void scatter(const PoolArgs<T>& args) {
                           args.indices + n * p.index_stride[0] + c * p.index_stride[1],
                           channels,
                           channels_last,
-                          flat};
+                          flat,
+                          args.largest_index};
     const int64_t lo = positions * piece / pieces, hi = positions * (piece + 1) / pieces;
     if (path == Path::kPlane)
       scatter_range<kStore, Path::kPlane>(task, lo, hi, pieces == 1);

@@ -2,35 +2,40 @@
 // these, and of rows that no vector can take.
 #pragma once
 
-#include "kernels/max_pool_window.h"
+#include "kernels/pool_columns.h"
+#include "kernels/pool_store.h"
 
 namespace fastconv {
 namespace {
 
 // All channels of one output position, adjacent in memory: kVectors vectors of them, or only
 // the first `count` lanes of one.
-template <class T, bool kIndices, int kVectors, Pass kPass>
-FASTCONV_INLINE bool pool_channels(const Problem& p, const T* x, T* y, int64_t* indices,
+template <class T, Report kReport, int kVectors, Pass kPass>
+FASTCONV_INLINE bool pool_channels(const Problem& p, const T* x, T* y, Place<kReport>* places,
                                    const Taps& depth, const Taps& height, const Taps& width,
                                    int64_t count) {
   constexpr int L = kLanes<T>;
+  constexpr bool kArgmax = kReport == Report::kArgmax;
   const int64_t IH = p.in[1], IW = p.in[2];
   const int64_t base = (depth.start * IH + height.start) * IW + width.start;
-  const int64_t first = (depth.first * IH + height.first) * IW + width.first;
-  Winner<T, kIndices, kPass> winner[kVectors];
+  int64_t first = (depth.first * IH + height.first) * IW + width.first - base;
+  if constexpr (kArgmax) first = first_tap(p, depth, height, width);
+  Winner<T, kReport, kPass> winner[kVectors];
   FASTCONV_UNROLL
-  for (int i = 0; i < kVectors; ++i) winner[i].offset = broadcast_integer<T>(first - base);
+  for (int i = 0; i < kVectors; ++i) winner[i].offset = broadcast_integer<T>(first);
   for (int64_t kd = depth.begin; kd < depth.end; ++kd)
     for (int64_t kh = height.begin; kh < height.end; ++kh) {
       const T* row = x + (depth.start + kd * p.dilation[0]) * p.x_stride[2] +
                      (height.start + kh * p.dilation[1]) * p.x_stride[3];
-      const int64_t offset = (kd * p.dilation[0] * IH + kh * p.dilation[1]) * IW;
+      const int64_t name = p.template name_of<kReport>(kd, kh);
       for (int64_t kw = width.begin; kw < width.end; ++kw) {
         const T* tap = row + (width.start + kw * p.dilation[2]) * p.x_stride[4];
         FASTCONV_UNROLL
+        for (int i = 0; i < kVectors; ++i) __builtin_prefetch(tap + i * L + kAhead / sizeof(T));
+        FASTCONV_UNROLL
         for (int i = 0; i < kVectors; ++i)
           winner[i].meet(count < L ? load_lanes(tap, 0, count, T{0}) : load(tap + i * L),
-                         offset + kw * p.dilation[2]);
+                         name + (kArgmax ? kw : kw * p.dilation[2]));
       }
     }
   bool met_nan = false;
@@ -39,49 +44,57 @@ FASTCONV_INLINE bool pool_channels(const Problem& p, const T* x, T* y, int64_t* 
   if (met_nan) return false;
   FASTCONV_UNROLL
   for (int i = 0; i < kVectors; ++i) {
-    store_spaced(y + i * L, 1, winner[i].value, count);
-    if constexpr (kIndices) store_indices<T>(indices + i * L, 1, base, winner[i].offset, count);
+    put(y + i * L, winner[i].value, count, p.streamed);
+    if constexpr (kReport == Report::kIndices)
+      store_indices<T>(places + i * L, 1, base, winner[i].offset, count, p.streamed);
+    if constexpr (kArgmax) store_argmax<T>(places + i * L, 1, winner[i].offset, count);
   }
   return true;
 }
 
 // Rows [oh, oh_end) of outputs at one depth with all their channels; y and indices at the first.
-template <class T, bool kIndices>
-void pool_rows_of_channels(const Problem& p, const T* x, T* y, int64_t* indices, const Taps& depth,
-                           int64_t oh, int64_t oh_end) {
+template <class T, Report kReport>
+void pool_rows_of_channels(const Problem& problem, const T* x, T* y, Place<kReport>* places,
+                           const Taps& depth, int64_t oh, int64_t oh_end) {
   constexpr int L = kLanes<T>, kVectors = 4;  // 12 registers of winners, the rest for loads
+  const Problem p = problem;  // a copy: stores of places could change what is read by reference
   for (; oh < oh_end; ++oh) {
     const Taps height = find_taps(p, 1, oh);
     for (int64_t ow = 0; ow < p.out[2]; ++ow) {
       const Taps width = find_taps(p, 2, ow);
       T* out = y + oh * p.y_stride[3] + ow * p.y_stride[4];
-      int64_t* to = kIndices ? indices + oh * p.index_stride[3] + ow * p.index_stride[4] : nullptr;
+      Place<kReport>* to = nullptr;
+      if constexpr (kReport != Report::kNothing)
+        to = places + oh * p.index_stride[3] + ow * p.index_stride[4];
       for (int64_t c = 0, channels; c < p.channels; c += channels) {
         const bool whole = p.channels - c >= kVectors * L;
         channels = whole ? kVectors * L : clamp(p.channels - c, 0, L);
-        const bool done = whole ? pool_channels<T, kIndices, kVectors, Pass::kFast>(
+        const bool done = whole ? pool_channels<T, kReport, kVectors, Pass::kFast>(
                                       p, x + c, out + c, to, depth, height, width, L)
-                                : pool_channels<T, kIndices, 1, Pass::kFast>(
+                                : pool_channels<T, kReport, 1, Pass::kFast>(
                                       p, x + c, out + c, to, depth, height, width, channels);
         for (int64_t i = 0; !done && i < channels; i += L)
-          pool_channels<T, kIndices, 1, Pass::kCareful>(p, x + c + i, out + c + i,
-                                                        kIndices ? to + i : nullptr, depth, height,
-                                                        width, clamp(channels - i, 0, L));
-        if constexpr (kIndices) to += channels;
+          pool_channels<T, kReport, 1, Pass::kCareful>(p, x + c + i, out + c + i,
+                                                       to == nullptr ? nullptr : to + i, depth,
+                                                       height, width, clamp(channels - i, 0, L));
+        if constexpr (kReport != Report::kNothing) to += channels;
       }
     }
   }
 }
 
-// The same for windows so wide apart that offsets in them need more than 32 bits.
-template <class T>
-void pool_rows_far(const Problem& p, const T* plane, T* y, int64_t* indices, const Taps& depth,
-                   int64_t oh, int64_t oh_end) {
+// The same one by one: for windows so wide apart that offsets in them need more than 32 bits,
+// and for those of adaptive pooling, each of a size of its own.
+template <class T, Report kReport>
+void pool_rows_one_by_one(const Problem& p, const T* plane, T* y, Place<kReport>* places,
+                          const Taps& depth, int64_t oh, int64_t oh_end) {
+  constexpr bool kArgmax = kReport == Report::kArgmax;
   for (; oh < oh_end; ++oh)
     for (int64_t ow = 0; ow < p.out[2]; ++ow) {
       const Taps height = find_taps(p, 1, oh), width = find_taps(p, 2, ow);
       T value = kLowest<T>;
-      int64_t index = (depth.first * p.in[1] + height.first) * p.in[2] + width.first;
+      int64_t place = (depth.first * p.in[1] + height.first) * p.in[2] + width.first;
+      if constexpr (kArgmax) place = first_tap(p, depth, height, width);
       for (int64_t kd = depth.begin; kd < depth.end; ++kd)
         for (int64_t kh = height.begin; kh < height.end; ++kh)
           for (int64_t kw = width.begin; kw < width.end; ++kw) {
@@ -91,10 +104,13 @@ void pool_rows_far(const Problem& p, const T* plane, T* y, int64_t* indices, con
             const T v = plane[id * p.x_stride[2] + ih * p.x_stride[3] + iw * p.x_stride[4]];
             if (v <= value || value != value) continue;
             value = v;
-            index = (id * p.in[1] + ih) * p.in[2] + iw;
+            place = kArgmax ? (kd * p.kernel[1] + kh) * p.kernel[2] + kw
+                            : (id * p.in[1] + ih) * p.in[2] + iw;
           }
       y[oh * p.y_stride[3] + ow * p.y_stride[4]] = value;
-      if (indices) indices[oh * p.index_stride[3] + ow * p.index_stride[4]] = index;
+      if constexpr (kReport != Report::kNothing)
+        places[oh * p.index_stride[3] + ow * p.index_stride[4]] =
+            static_cast<Place<kReport>>(place);
     }
 }
 

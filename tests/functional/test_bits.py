@@ -84,6 +84,41 @@ def test_threads_do_not_change_the_other_operations(isa, dtype, rng):
         for_every_thread_count(compute)
 
 
+POOL_WINDOWS = {"2x2": (2,), "3x3": (3, 2, 1), "3x3 stride 1": (3, 1, 1), "stride 3": (4, 3, 1)}
+
+
+@pytest.mark.parametrize("layout", ["planar", "channels_last"])
+@pytest.mark.parametrize("name", POOL_WINDOWS)
+def test_threads_and_batch_do_not_change_a_pool(name, layout, isa, dtype, rng):
+    window = POOL_WINDOWS[name]
+    x = LAYOUTS[layout](rng.standard_normal((8, 48, 40, 41)).astype(dtype))
+    y, argmax = functional.max_pool2d(x, *window, return_argmax=True)
+    dy = LAYOUTS[layout](rng.standard_normal(y.shape).astype(dtype))
+    small = functional.adaptive_avg_pool2d(x, (7, 6))
+    one = functional.adaptive_avg_pool2d(x, 1)
+
+    def computations(n):
+        shape = x[n].shape
+        return (
+            lambda: functional.max_pool2d(x[n], *window, return_argmax=True)[1],
+            lambda: grad.max_pool2d_argmax_backward(dy[n], argmax[n], shape, *window),
+            lambda: functional.avg_pool2d(x[n], *window, count_include_pad=False),
+            lambda: grad.avg_pool2d_backward(dy[n], shape, *window, count_include_pad=False),
+            lambda: functional.adaptive_avg_pool2d(x[n], (7, 6)),
+            lambda: functional.adaptive_max_pool2d(x[n], (7, 6)),
+            lambda: functional.adaptive_avg_pool2d(x[n], 1),
+            lambda: grad.adaptive_avg_pool2d_backward(small[n], shape),
+            lambda: grad.adaptive_avg_pool2d_backward(one[n], shape),
+        )
+
+    everything = slice(0, 8)
+    for compute in computations(everything):
+        for_every_thread_count(compute)
+    for part in (slice(0, 1), slice(3, 6)):
+        for whole, alone in zip(computations(everything), computations(part), strict=True):
+            assert same_bits(whole()[part], alone())
+
+
 @pytest.mark.parametrize("layout", ["planar", "channels_last"])
 @pytest.mark.parametrize("name", [*LARGE, *CONVS])
 def test_a_batch_does_not_change_its_images(name, layout, isa, dtype):

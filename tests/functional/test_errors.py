@@ -18,6 +18,7 @@ B = np.ones(8, np.float32)
 Y = np.ones((2, 8, 4, 5), np.float32)
 SIGNAL = np.ones((2, 4, 9), np.float32)
 VALUES, INDICES = F.max_pool2d(X, 2, return_indices=True)
+ARGMAX = F.max_pool2d(X, 2, return_argmax=True)[1]
 LOGITS = np.ones((5, 3), np.float32)
 LABELS = np.array([0, 1, 2, 0, 1])
 
@@ -453,6 +454,88 @@ WRONG = {
     ),
     "pool gradient: other channels": (
         lambda: G.max_pool2d_backward(VALUES, INDICES, (2, 5, 6, 7)),
+        ValueError,
+        ["grad_output", "(2, 5)", "(2, 4, 3, 3)"],
+    ),
+    "argmax: window too large": (
+        lambda: F.max_pool2d(np.zeros((1, 1, 16, 16)), 16, return_argmax=True),
+        ValueError,
+        ["kernel_size", "255", "16"],
+    ),
+    "argmax: with indices": (
+        lambda: F.max_pool2d(X, 2, return_indices=True, return_argmax=True),
+        ValueError,
+        ["return_argmax", "return_indices"],
+    ),
+    "argmax gradient: int64": (
+        lambda: G.max_pool2d_argmax_backward(VALUES, INDICES, X.shape, 2),
+        TypeError,
+        ["argmax", "uint8", "int64"],
+    ),
+    "argmax gradient: shapes differ": (
+        lambda: G.max_pool2d_argmax_backward(VALUES, ARGMAX[:1], X.shape, 2),
+        ValueError,
+        ["argmax", "(2, 4, 3, 3)", "(1, 4, 3, 3)"],
+    ),
+    "argmax gradient: another window": (
+        lambda: G.max_pool2d_argmax_backward(VALUES, ARGMAX, X.shape, 3),
+        ValueError,
+        ["grad_output", "(2, 4, 2, 2)", "(2, 4, 3, 3)"],
+    ),
+    "argmax gradient: input_size": (
+        lambda: G.max_pool2d_argmax_backward(VALUES, ARGMAX, (2, 4, 6), 2),
+        ValueError,
+        ["input_size", "(2, 4, 6)"],
+    ),
+    "pool: argmax for an image": (
+        lambda: F.max_pool2d(ARGMAX, 2),
+        TypeError,
+        ["input", "uint8", "float32"],
+    ),
+    "average: rank": (lambda: F.avg_pool2d(X[0, 0], 2), ValueError, ["input", "(6, 7)"]),
+    "average: padding beyond half the window": (
+        lambda: F.avg_pool2d(X, 2, padding=2),
+        ValueError,
+        ["padding", "half", "2"],
+    ),
+    "average: divisor": (
+        lambda: F.avg_pool2d(X, 2, divisor_override=0),
+        ValueError,
+        ["divisor_override", "positive", "0"],
+    ),
+    "average: float divisor": (
+        lambda: F.avg_pool2d(X, 2, divisor_override=1.5),
+        TypeError,
+        ["divisor_override", "1.5"],
+    ),
+    "average: out": (
+        lambda: F.avg_pool2d(X, 2, out=np.zeros_like(X)),
+        ValueError,
+        ["out", "(2, 4, 3, 3)", "(2, 4, 6, 7)"],
+    ),
+    "average gradient: another window": (
+        lambda: G.avg_pool2d_backward(VALUES, X.shape, 3),
+        ValueError,
+        ["grad_output", "(2, 4, 2, 2)", "(2, 4, 3, 3)"],
+    ),
+    "adaptive: zero": (
+        lambda: F.adaptive_avg_pool2d(X, 0),
+        ValueError,
+        ["output_size", "positive", "0"],
+    ),
+    "adaptive: three sizes": (
+        lambda: F.adaptive_max_pool2d(X, (1, 2, 3)),
+        ValueError,
+        ["output_size", "(1, 2, 3)"],
+    ),
+    "adaptive: rank": (lambda: F.adaptive_avg_pool2d(B, 1), ValueError, ["input", "(8,)"]),
+    "adaptive: dtype": (
+        lambda: F.adaptive_avg_pool2d(INDICES, 1),
+        TypeError,
+        ["input", "int64", "float32"],
+    ),
+    "adaptive gradient: channels": (
+        lambda: G.adaptive_avg_pool2d_backward(VALUES, (2, 5, 6, 7)),
         ValueError,
         ["grad_output", "(2, 5)", "(2, 4, 3, 3)"],
     ),

@@ -131,6 +131,50 @@ def test_max_pool(ceil_mode, isa, rng):
     dy = rng.standard_normal(y.shape)
     check(f, x, dy, grad.max_pool2d_backward(dy, indices, x.shape))
 
+    _, argmax = functional.max_pool2d(x, (3, 2), 2, (1, 0), ceil_mode=ceil_mode, return_argmax=True)
+    check(
+        f,
+        x,
+        dy,
+        grad.max_pool2d_argmax_backward(
+            dy, argmax, x.shape, (3, 2), 2, (1, 0), ceil_mode=ceil_mode
+        ),
+    )
+
+
+@pytest.mark.parametrize("include", [False, True], ids=["exclude", "include"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_avg_pool(stride, include, isa, rng):
+    x = rng.standard_normal((2, 3, 7, 6))
+    window = ((3, 2), stride, ((1, 0), (0, 1)), True, include)
+    dy = rng.standard_normal(functional.avg_pool2d(x, *window).shape)
+    check(
+        lambda v: functional.avg_pool2d(v, *window),
+        x,
+        dy,
+        grad.avg_pool2d_backward(dy, x.shape, *window),
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (7, 9)], ids=str)
+def test_adaptive_pool(size, isa, rng):
+    x = rng.permutation(2 * 3 * 7 * 6).reshape(2, 3, 7, 6).astype(np.float64)
+    dy = rng.standard_normal((2, 3, *size))
+    check(
+        lambda v: functional.adaptive_avg_pool2d(v, size),
+        x,
+        dy,
+        grad.adaptive_avg_pool2d_backward(dy, x.shape),
+        atol=1e-7,
+    )
+    _, indices = functional.adaptive_max_pool2d(x, size, return_indices=True)
+    check(
+        lambda v: functional.adaptive_max_pool2d(v, size),
+        x,
+        dy,
+        grad.max_pool2d_backward(dy, indices, x.shape),
+    )
+
 
 def test_max_unpool(isa, rng):
     _, indices = functional.max_pool2d(rng.standard_normal((2, 3, 6, 5)), 2, return_indices=True)

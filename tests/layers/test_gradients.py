@@ -45,6 +45,7 @@ POOLINGS = [
     (MaxPooling2D, (6, 5), {}),
     (MaxPooling2D, (6, 5), {"pool_size": (3, 2), "strides": (1, 2), "padding": "same"}),
     (MaxPooling2D, (5, 5), {"pool_size": 3, "strides": 2, "padding": 1}),
+    (MaxPooling2D, (17, 18), {"pool_size": 16, "strides": 1}),
     (MaxPooling3D, (4, 3, 5), {"pool_size": 2, "strides": (1, 2, 1)}),
 ]
 OTHERS = [

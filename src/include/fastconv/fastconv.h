@@ -50,7 +50,8 @@ typedef enum fastconv_status {
 typedef enum fastconv_dtype {
   FASTCONV_FLOAT32 = 0,
   FASTCONV_FLOAT64 = 1,
-  FASTCONV_INT64 = 2 /* indices and class labels only */
+  FASTCONV_INT64 = 2, /* indices and class labels only */
+  FASTCONV_UINT8 = 3  /* argmax of a pooling window only */
 } fastconv_dtype;
 
 typedef enum fastconv_activation {
@@ -249,16 +250,66 @@ FASTCONV_API fastconv_status fastconv_max_pool_forward(const fastconv_tensor *ou
                                                        const fastconv_window_params *params,
                                                        const fastconv_exec *exec);
 /* grad_input[indices[o]] += grad_output[o], in row-major order of o; zero elsewhere. An
- * index outside the plane is an error. */
+ * index outside the plane is an error, after which grad_input may have been written to. */
 FASTCONV_API fastconv_status fastconv_max_pool_backward(const fastconv_tensor *grad_input,
                                                         const fastconv_tensor *grad_output,
                                                         const fastconv_tensor *indices,
                                                         const fastconv_exec *exec);
-/* output[indices[i]] = input[i], zero elsewhere; the last one wins on a repeated index. */
+/* output[indices[i]] = input[i], zero elsewhere; the last one wins on a repeated index. Of
+ * an index outside the plane the same is true. */
 FASTCONV_API fastconv_status fastconv_max_unpool(const fastconv_tensor *output,
                                                  const fastconv_tensor *input,
                                                  const fastconv_tensor *indices,
                                                  const fastconv_exec *exec);
+
+/* The same values with the position in the window (uint8) instead of that in the plane, row-
+ * major as in (kd * KH + kh) * KW + kw: an eighth of the memory to write and to read again. Of
+ * windows of at most 255 elements; 255 stands for a window that lies in the padding. */
+FASTCONV_API fastconv_status fastconv_max_pool_forward_argmax(const fastconv_tensor *output,
+                                                              const fastconv_tensor *argmax,
+                                                              const fastconv_tensor *input,
+                                                              const fastconv_window_params *params,
+                                                              const fastconv_exec *exec);
+/* grad_input[i] = sum of grad_output[o], in row-major order of o, over the windows o whose
+ * argmax is at i. What names no element of the input gets no gradient. params as in forward. */
+FASTCONV_API fastconv_status fastconv_max_pool_backward_argmax(const fastconv_tensor *grad_input,
+                                                               const fastconv_tensor *grad_output,
+                                                               const fastconv_tensor *argmax,
+                                                               const fastconv_window_params *params,
+                                                               const fastconv_exec *exec);
+
+/* Average pooling: the sum of a window, whose padding is zeros, divided by `divisor_override`
+ * or, if that is 0, by its number of elements: with those in the padding (as far as it goes;
+ * a last window of ceil_mode may reach beyond) if count_include_pad, else only those in the
+ * input. The dilation has to be 1. The error is that of adding up a few terms, however large
+ * the window. */
+FASTCONV_API fastconv_status fastconv_avg_pool_forward(const fastconv_tensor *output,
+                                                       const fastconv_tensor *input,
+                                                       const fastconv_window_params *params,
+                                                       int count_include_pad,
+                                                       int64_t divisor_override,
+                                                       const fastconv_exec *exec);
+/* grad_input[i] = sum over the windows o that contain i of grad_output[o] / divisor(o). */
+FASTCONV_API fastconv_status fastconv_avg_pool_backward(const fastconv_tensor *grad_input,
+                                                        const fastconv_tensor *grad_output,
+                                                        const fastconv_window_params *params,
+                                                        int count_include_pad,
+                                                        int64_t divisor_override,
+                                                        const fastconv_exec *exec);
+
+/* Adaptive pooling: output o sees [floor(o * in / out), ceil((o + 1) * in / out)) of each
+ * dimension; the shapes of input and output say all. The gradient of the maximum is
+ * fastconv_max_pool_backward. */
+FASTCONV_API fastconv_status fastconv_adaptive_avg_pool_forward(const fastconv_tensor *output,
+                                                                const fastconv_tensor *input,
+                                                                const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_adaptive_avg_pool_backward(const fastconv_tensor *grad_input,
+                                                                 const fastconv_tensor *grad_output,
+                                                                 const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_adaptive_max_pool_forward(const fastconv_tensor *output,
+                                                                const fastconv_tensor *indices,
+                                                                const fastconv_tensor *input,
+                                                                const fastconv_exec *exec);
 
 /* im2col: (N, C, spatial...) to cols (N, C * prod(kernel), prod(out)), zeros for padding.
  * col2im is its transpose: it sums every column back to the position it came from. */

@@ -1,0 +1,246 @@
+// The gradient of max pooling from the position of each maximum in its window.
+//
+//   x[n, c, i] = sum over the windows o that see i, at their tap k, of
+//                y[n, c, o] if argmax[n, c, o] = k, else 0
+//   y, argmax (N, C, OD, OH, OW) -> x (N, C, ID, IH, IW); any strides
+//
+// in row-major order of o, so there is exactly one result.
+//
+// Where channels or columns are adjacent in memory the sum is gathered (pool_gather.h): lanes
+// compare a vector of argmax with the tap that would be theirs. That reads y and argmax once for
+// every row of x that a window covers, from the cache, and writes x once. One task owns some
+// rows of x.
+//
+// For other layouts, and for strides of 3 and more, where lanes would lie far apart, it is
+// scattered: one task owns a plane of x and clears each row just before the first window that
+// reaches it. An argmax that names no element of x is passed over, so nothing has to be checked
+// in advance.
+#include "dispatch/kernel_export.h"
+#include "kernels/pool_gather.h"
+
+namespace fastconv {
+namespace {
+
+// So far ahead y is prefetched: its loads wait for the mask, and too late for the memory.
+constexpr int64_t kAhead = 4096;
+
+// Bytes [lo, hi) of p as integer lanes; the others are kNoArgmax.
+template <class T>
+FASTCONV_INLINE Mask<T> load_argmax(const uint8_t* p, int64_t lo, int64_t hi) {
+  constexpr int L = kLanes<T>;
+#if defined(__AVX512F__)
+  __m128i bytes = {};
+  if (lo <= 0 && hi >= L) {
+    __builtin_memcpy(&bytes, p, L);
+  } else {
+    const uint32_t mask = hi > lo ? ((1u << hi) - 1) & ~((1u << lo) - 1) : 0;
+    bytes = _mm_mask_loadu_epi8(_mm_set1_epi8(static_cast<char>(kNoArgmax)),
+                                static_cast<__mmask16>(mask), p);
+  }
+  if constexpr (sizeof(T) == 4)
+    return (Mask<T>)_mm512_maskz_cvtepu8_epi32(0xffff, bytes);
+  else
+    return (Mask<T>)_mm512_maskz_cvtepu8_epi64(0xff, bytes);
+#else
+  uint64_t bytes = ~uint64_t{0};
+  if (lo <= 0 && hi >= L) {
+    __builtin_memcpy(&bytes, p, L);
+  } else {
+    uint8_t lanes[sizeof(bytes)];
+    __builtin_memset(lanes, kNoArgmax, sizeof(lanes));
+    for (int64_t i = lo; i < hi; ++i) lanes[i] = p[i];
+    __builtin_memcpy(&bytes, lanes, sizeof(bytes));
+  }
+#if defined(__AVX2__)
+  const __m128i packed = _mm_cvtsi64_si128(static_cast<long long>(bytes));
+  if constexpr (sizeof(T) == 4)
+    return (Mask<T>)_mm256_cvtepu8_epi32(packed);
+  else
+    return (Mask<T>)_mm256_cvtepu8_epi64(packed);
+#else
+  Mask<T> lanes;
+  FASTCONV_UNROLL
+  for (int i = 0; i < L; ++i) lanes[i] = static_cast<uint8_t>(bytes >> (8 * i));
+  return lanes;
+#endif
+#endif
+}
+
+// A Term of pool_gather.h. y and argmax at the first output of a plane or an image.
+template <class T>
+struct ArgmaxTerm {
+  const T* y;
+  const uint8_t* argmax;
+  int64_t y_stride[3], argmax_stride[3], KH, KW;
+
+  struct Position {
+    const T* y;
+    const uint8_t* argmax;
+    int64_t tap;
+
+    FASTCONV_INLINE void add(Vec<T>* sum, int64_t c, int64_t count) const {
+      __builtin_prefetch(y + c + kAhead / sizeof(T));
+      __builtin_prefetch(argmax + c + kAhead / sizeof(T));
+      const bool whole = count == kLanes<T>;
+      const Vec<T> v = whole ? load(y + c) : load_lanes(y + c, 0, count, T{0});
+      const Mask<T> wins =
+          load_argmax<T>(argmax + c, 0, whole ? kLanes<T> : count) == broadcast_integer<T>(tap);
+      *sum += wins ? v : Vec<T>{};
+    }
+  };
+
+  // y and argmax where the output of column 0 would be, which is -shift.
+  struct Column {
+    const T* y;
+    const uint8_t* argmax;
+    int64_t tap, shift;
+
+    FASTCONV_INLINE void add(Vec<T>* sum, int64_t m, int64_t lo, int64_t hi) const {
+      const bool whole = lo <= 0 && hi >= kLanes<T>;
+      const Vec<T> v = whole ? load(y + m) : load_lanes(y + m, lo, hi, T{0});
+      const Mask<T> wins = load_argmax<T>(argmax + m, lo, hi) == broadcast_integer<T>(tap);
+      *sum += wins ? v : Vec<T>{};
+    }
+  };
+
+  struct Row {
+    const T* y;
+    const uint8_t* argmax;
+    int64_t y_step, argmax_step, first_tap;
+
+    FASTCONV_INLINE Position position(int64_t ow, int64_t kw) const {
+      return {y + ow * y_step, argmax + ow * argmax_step, first_tap + kw};
+    }
+    FASTCONV_INLINE Column column(int64_t shift, int64_t kw) const {
+      return {y - shift, argmax - shift, first_tap + kw, shift};
+    }
+  };
+
+  FASTCONV_INLINE Row row(int64_t od, int64_t oh, int64_t kd, int64_t kh) const {
+    return {y + od * y_stride[0] + oh * y_stride[1],
+            argmax + od * argmax_stride[0] + oh * argmax_stride[1], y_stride[2], argmax_stride[2],
+            (kd * KH + kh) * KW};
+  }
+};
+
+// Sets the rows [begin, end) of the planes [d_begin, d_end) to zero.
+template <class T>
+void clear_rows(const WindowParams& p, T* x, int64_t d_begin, int64_t d_end, int64_t begin,
+                int64_t end) {
+  for (int64_t id = d_begin; id < d_end; ++id)
+    for (int64_t ih = begin; ih < end; ++ih) {
+      T* row = x + id * p.x_stride[2] + ih * p.x_stride[3];
+      if (p.x_stride[4] == 1)
+        __builtin_memset(row, 0, static_cast<size_t>(p.in[2]) * sizeof(T));
+      else
+        for (int64_t iw = 0; iw < p.in[2]; ++iw) row[iw * p.x_stride[4]] = 0;
+    }
+}
+
+// One past the last input of a dimension that windows up to output o see.
+inline int64_t reach_of(const WindowParams& p, int dimension, int64_t o) {
+  return clamp(o * p.stride[dimension] - p.pad_before[dimension] +
+                   (p.kernel[dimension] - 1) * p.dilation[dimension] + 1,
+               0, p.in[dimension]);
+}
+
+// A row of outputs of one channel, those of windows inside x by their tap's offset alone.
+template <class T>
+void scatter_row(const WindowParams& p, T* x, const T* y, const uint8_t* argmax,
+                 const int64_t (&offsets)[kNoArgmax], int64_t od, int64_t oh) {
+  const int64_t KD = p.kernel[0], KH = p.kernel[1], KW = p.kernel[2], taps = KD * KH * KW;
+  const int64_t d = od * p.stride[0] - p.pad_before[0], h = oh * p.stride[1] - p.pad_before[1];
+  const bool rows_inside = d >= 0 && d + (KD - 1) * p.dilation[0] < p.in[0] && h >= 0 &&
+                           h + (KH - 1) * p.dilation[1] < p.in[1];
+  const int64_t room = p.in[2] - (KW - 1) * p.dilation[2];
+  T* row = x + d * p.x_stride[2] + h * p.x_stride[3];
+  int64_t w = -p.pad_before[2];
+  for (int64_t ow = 0; ow < p.out[2]; ++ow, w += p.stride[2]) {
+    const int64_t tap = argmax[ow * p.index_stride[4]];
+    if (tap >= taps) continue;
+    if (!rows_inside || w < 0 || w >= room) {
+      const int64_t id = d + tap / KW / KH * p.dilation[0];
+      const int64_t ih = h + tap / KW % KH * p.dilation[1], iw = w + tap % KW * p.dilation[2];
+      if (id < 0 || id >= p.in[0] || ih < 0 || ih >= p.in[1] || iw < 0 || iw >= p.in[2]) continue;
+    }
+    row[w * p.x_stride[4] + offsets[tap]] += y[ow * p.y_stride[4]];
+  }
+}
+
+// A plane of x.
+template <class T>
+void scatter_plane(const WindowParams& p, T* x, const T* y, const uint8_t* argmax,
+                   const int64_t (&offsets)[kNoArgmax]) {
+  int64_t d_cleared = 0;
+  for (int64_t od = 0; od < p.out[0]; ++od) {
+    const int64_t d_end = reach_of(p, 0, od);
+    int64_t h_cleared = 0;
+    for (int64_t oh = 0; oh < p.out[1]; ++oh) {
+      const int64_t h_end = reach_of(p, 1, oh);
+      clear_rows(p, x, d_cleared, d_end, h_cleared, h_end);
+      h_cleared = h_end > h_cleared ? h_end : h_cleared;
+      scatter_row(p, x, y + od * p.y_stride[2] + oh * p.y_stride[3],
+                  argmax + od * p.index_stride[2] + oh * p.index_stride[3], offsets, od, oh);
+    }
+    clear_rows(p, x, d_cleared, d_end, h_cleared, p.in[1]);
+    d_cleared = d_end > d_cleared ? d_end : d_cleared;
+  }
+  clear_rows(p, x, d_cleared, p.in[0], 0, p.in[1]);
+}
+
+template <class T>
+void scatter_planes(const PoolArgs<T>& args) {
+  const WindowParams& p = *args.params;
+  int64_t offsets[kNoArgmax] = {};
+  for (int64_t kd = 0, tap = 0; kd < p.kernel[0]; ++kd)
+    for (int64_t kh = 0; kh < p.kernel[1]; ++kh)
+      for (int64_t kw = 0; kw < p.kernel[2]; ++kw, ++tap)
+        offsets[tap] = kd * p.dilation[0] * p.x_stride[2] + kh * p.dilation[1] * p.x_stride[3] +
+                       kw * p.dilation[2] * p.x_stride[4];
+  parallel_for(p.n * p.channels, args.exec.threads, [&](int64_t task, int) {
+    const int64_t n = task / p.channels, c = task % p.channels;
+    scatter_plane(p, args.x + n * p.x_stride[0] + c * p.x_stride[1],
+                  args.y + n * p.y_stride[0] + c * p.y_stride[1],
+                  args.argmax + n * p.index_stride[0] + c * p.index_stride[1], offsets);
+  });
+}
+
+template <class T>
+void max_pool_backward_argmax(const PoolArgs<T>& args) {
+  const WindowParams& p = *args.params;
+  const bool channels =
+      p.channels > 1 && p.x_stride[1] == 1 && p.y_stride[1] == 1 && p.index_stride[1] == 1;
+  const auto adjacent = [](int64_t extent, int64_t stride) { return extent == 1 || stride == 1; };
+  const bool columns = p.stride[2] <= 2 && adjacent(p.in[2], p.x_stride[4]) &&
+                       adjacent(p.out[2], p.y_stride[4]) && adjacent(p.out[2], p.index_stride[4]);
+  if (!channels && !columns) return scatter_planes(args);
+  const int64_t planes = channels ? 1 : p.channels;
+  const int64_t row_bytes = p.in[2] * (p.channels / planes) * int64_t{sizeof(T)};
+  const bool streamed = p.n * planes * p.in[0] * p.in[1] >= kStreamBytes / row_bytes;
+  const Residues<1> ones(p);
+  const Residues<2> twos(p);
+  for_each_input_row(p, planes, row_bytes, args.exec.threads, streamed,
+                     [&](int64_t n, int64_t c, int64_t id, int64_t ih, const Windows& depth,
+                         const Windows& height) {
+                       const ArgmaxTerm<T> term = {
+                           args.y + n * p.y_stride[0] + c * p.y_stride[1],
+                           args.argmax + n * p.index_stride[0] + c * p.index_stride[1],
+                           {p.y_stride[2], p.y_stride[3], p.y_stride[4]},
+                           {p.index_stride[2], p.index_stride[3], p.index_stride[4]},
+                           p.kernel[1],
+                           p.kernel[2]};
+                       T* x = args.x + n * p.x_stride[0] + c * p.x_stride[1] + id * p.x_stride[2] +
+                              ih * p.x_stride[3];
+                       if (channels)
+                         gather_row_of_channels(p, term, x, depth, height, streamed);
+                       else if (p.stride[2] == 1)
+                         gather_row_of_columns<T, 1>(p, ones, term, x, depth, height, streamed);
+                       else
+                         gather_row_of_columns<T, 2>(p, twos, term, x, depth, height, streamed);
+                     });
+}
+
+}  // namespace
+}  // namespace fastconv
+
+FASTCONV_EXPORT(max_pool_backward_argmax, PoolArgs)
