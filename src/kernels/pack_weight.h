@@ -58,6 +58,16 @@ inline void pack_contiguous_block(T* to, int64_t width, const T* from, int64_t o
   }
 }
 
+// The same where each channel's run of outputs and taps is contiguous, [c][output][tap]: the
+// filter as it comes, in the gradient of the input.
+template <class T>
+inline void pack_transposed_block(T* to, int64_t width, const T* from, int64_t channel_stride,
+                                  int64_t outputs, int64_t channels, int64_t taps) {
+  for (int64_t c = 0; c < channels; ++c)
+    transpose_copy(to + c * width, channels * width, from + c * channel_stride, taps, outputs,
+                   taps);
+}
+
 // Steps [first_step, last_step) of the panel of outputs that begins at `first`; steps are
 // numbered block of channels by block, and tap by tap within one.
 template <class T>
@@ -68,20 +78,27 @@ void pack_weight(T* to, const T* weight, const int64_t* weight_stride, const Axi
   const int64_t count = min(width, outputs - first);
   const int64_t taps = axis[0].taps * axis[1].taps * axis[2].taps;
   const int64_t* stride = weight_stride;
-  // Whether taps in their order are consecutive, and channels follow each other after them.
-  const bool contiguous =
-      axis[2].kernel_step == 1 && stride[1] == taps && (axis[2].taps == 1 || stride[4] == 1) &&
+  // Whether taps in their order are consecutive, and channels (or outputs) follow each other
+  // after them.
+  const bool in_order =
+      axis[2].kernel_step == 1 && (axis[2].taps == 1 || stride[4] == 1) &&
       (axis[1].taps == 1 || (axis[1].kernel_step == 1 && stride[3] == axis[2].taps)) &&
       (axis[0].taps == 1 || (axis[0].kernel_step == 1 && stride[2] == axis[1].taps * axis[2].taps));
+  const bool contiguous = in_order && stride[1] == taps;
+  const bool transposed = in_order && stride[0] == taps;
   const T* from = weight + first * stride[0];
   for (int64_t step = first_step; step < last_step;) {
     const int64_t block = step / taps, tap = step % taps;
     const int64_t c = block * kChannelBlock, block_channels = min(kChannelBlock, channels - c);
-    const int64_t whole = contiguous && taps > 1 && tap == 0 && step + taps <= last_step;
+    const int64_t whole =
+        (contiguous || transposed) && taps > 1 && tap == 0 && step + taps <= last_step;
     const int64_t steps = whole ? taps : 1;
     if (count < width)
       for (int64_t i = 0; i < steps * block_channels * width; ++i) to[i] = T(0);
-    if (whole) {
+    if (whole && transposed) {
+      pack_transposed_block(to, width, from + c * stride[1], stride[1], count, block_channels,
+                            taps);
+    } else if (whole) {
       pack_contiguous_block(to, width, from + c * stride[1], stride[0], count, block_channels,
                             taps);
     } else {

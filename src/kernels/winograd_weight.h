@@ -59,7 +59,11 @@ struct WinogradWeightPlan : WinogradPlan<T> {
                          kLaneBlock * (this->depth.taps + this->depths - 1) +
                      this->panels * kPanel<T> * this->depths);
     }
-    const int64_t chunk_tiles = min(kMostTiles, kChunkBytes / tile_bytes);
+    // Sums larger than that would be written and read again for every chunk.
+    const int64_t chunk_bytes = max(kChunkBytes, all_sums_bytes());
+    const int64_t chunk_tiles = chunk_bytes > kChunkBytes
+                                    ? chunk_bytes / tile_bytes
+                                    : min(kMostTiles, kChunkBytes / tile_bytes);
     chunk_blocks = min(this->blocks, max(1, chunk_tiles / block_tiles));
     chunks = ceil_div(this->blocks, chunk_blocks);
     this->lay_out(chunk_blocks * block_tiles);
@@ -92,6 +96,12 @@ struct WinogradWeightPlan : WinogradPlan<T> {
         round_up((patch_room() + strip_room() + sums_room() + packed_room()) * item, 64) +
         round_up(this->depths * static_cast<int64_t>(sizeof(BatchStep)), 64));
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
+  }
+  int64_t all_sums_bytes() const {
+    int64_t size = 0;
+    for (int i = 0; i < this->group_count; ++i)
+      size += this->values(this->groups[i]) * this->groups[i].k * op.outputs;
+    return size * static_cast<int64_t>(sizeof(T));
   }
   // Of y under a block.
   int64_t block_rows() const { return this->folded ? 1 : this->rows * row_axis.unit_out(); }

@@ -1,7 +1,7 @@
 // In-register transpose of a square block, kLanes x kLanes.
 #pragma once
 
-#include "simd/vec.h"
+#include "simd/partial.h"
 
 namespace fastconv {
 namespace {
@@ -48,30 +48,40 @@ FASTCONV_INLINE void transpose(Vec<T> (&rows)[kLanes<T>]) {
 }
 
 // dst[j * dst_stride + i] = src[i * src_stride + j] for i < rows, j < columns: `rows` rows of
-// contiguous source become `columns` rows of contiguous destination. Whole blocks go through
-// registers; what is narrower than one goes element by element.
+// contiguous source become `columns` rows of contiguous destination. Blocks go through registers,
+// ragged ones with lanes left out; a few elements go one by one.
 template <class T>
 inline void transpose_copy(T* dst, int64_t dst_stride, const T* src, int64_t src_stride,
                            int64_t rows, int64_t columns) {
   constexpr int n = kLanes<T>;
-  int64_t i = 0;
-  for (; i + n <= rows; i += n) {
-    int64_t j = 0;
-    while (j < columns && columns >= n) {
-      j = j + n <= columns ? j : columns - n;  // the last block overlaps the one before
+  constexpr int64_t kWorthwhile = 4 * n;  // elements, against a block's 4 n permutations
+  for (int64_t i = 0; i < rows; i += n) {
+    const int64_t height = clamp(rows - i, 0, n);
+    for (int64_t j = 0; j < columns; j += n) {
+      const int64_t width = clamp(columns - j, 0, n);
+      const T* from = src + i * src_stride + j;
+      T* to = dst + j * dst_stride + i;
       Vec<T> block[n];
-      FASTCONV_UNROLL
-      for (int r = 0; r < n; ++r) block[r] = load(src + (i + r) * src_stride + j);
-      transpose<T>(block);
-      FASTCONV_UNROLL
-      for (int r = 0; r < n; ++r) store(dst + (j + r) * dst_stride + i, block[r]);
-      j += n;
+      if (height == n && width == n) {
+        FASTCONV_UNROLL
+        for (int r = 0; r < n; ++r) block[r] = load(from + r * src_stride);
+        transpose<T>(block);
+        FASTCONV_UNROLL
+        for (int r = 0; r < n; ++r) store(to + r * dst_stride, block[r]);
+      } else if (height * width >= kWorthwhile) {
+        FASTCONV_UNROLL
+        for (int r = 0; r < n; ++r)
+          block[r] = r < height ? load_lanes(from + r * src_stride, 0, width, T(0)) : Vec<T>{};
+        transpose<T>(block);
+        FASTCONV_UNROLL
+        for (int r = 0; r < n; ++r)
+          if (r < width) store_lanes(to + r * dst_stride, block[r], height);
+      } else {
+        for (int64_t r = 0; r < height; ++r)
+          for (int64_t k = 0; k < width; ++k) to[k * dst_stride + r] = from[r * src_stride + k];
+      }
     }
-    for (; j < columns; ++j)
-      for (int r = 0; r < n; ++r) dst[j * dst_stride + i + r] = src[(i + r) * src_stride + j];
   }
-  for (; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j) dst[j * dst_stride + i] = src[i * src_stride + j];
 }
 
 }  // namespace
