@@ -1,6 +1,7 @@
 // Packing with the channels of a position side by side, from any layout.
 #pragma once
 
+#include "kernels/brgemm.h"
 #include "simd/transpose.h"
 
 namespace fastconv {
@@ -11,6 +12,10 @@ template <class T>
 void pack_positions(T* dst, int64_t width, const T* src, int64_t channels, int64_t channel_stride,
                     int64_t positions, int64_t position_stride) {
   if (channel_stride == 1) {
+    if (position_stride == channels && width == channels) {  // one run, however few the channels
+      channels *= positions;
+      positions = min(positions, 1);
+    }
     for (int64_t i = 0; i < positions; ++i) {
       const T* from = src + i * position_stride;
       T* to = dst + i * width;
