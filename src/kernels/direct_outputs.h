@@ -48,15 +48,14 @@ void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
         if (block.rows < 1) return;
         T* patch = reinterpret_cast<T*>(workers + static_cast<size_t>(worker) * plan.worker_bytes);
         T* tile = patch + plan.patch_size;
-        BatchStep* steps = reinterpret_cast<BatchStep*>(tile + plan.tile_size);
+        void* steps = tile + plan.tile_size;
         const BlockInput<T> input = From::pack_input(plan, phase, block, patch);
         const int64_t begin = plan.panels * chunk / plan.panel_chunks;
         const int64_t end = plan.panels * (chunk + 1) / plan.panel_chunks;
         const int64_t units = From::units(plan, phase);
         if (plan.tiles_outermost) {
-          const int64_t count = FromRows<T>::make_steps(plan, phase, block, 0, units, steps);
           FromRows<T>::run_tiles(plan, phase, block, input, weight_at(phase, block.g, 0),
-                                 bias_lanes, begin, end, steps, count);
+                                 bias_lanes, begin, end, steps);
         } else {
           for (int64_t i = begin; i < end; ++i) {
             Panel<T> panel = panel_at(plan, block.g, i, bias_lanes);
@@ -65,9 +64,7 @@ void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
             do {  // at least once: an empty sum is 0
               int64_t k;
               const int64_t next = From::group_end(plan, phase, unit, panel.width, &k);
-              const int64_t count = From::make_steps(plan, phase, block, unit, next, steps);
-              From::multiply(plan, phase, block, input, panel, steps, count, unit > 0,
-                             next == units, tile);
+              From::multiply(plan, phase, block, input, panel, unit, next, steps, tile);
               panel.weight += k * panel.width;
               unit = next;
             } while (unit < units);
@@ -100,7 +97,7 @@ void run_panels(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
     const int64_t g = task / plan.panels % op.groups;
     T* tiles = reinterpret_cast<T*>(workers + static_cast<size_t>(worker) * plan.worker_bytes);
     T* weight = tiles + plan.blocks / op.groups * plan.tile_size;
-    BatchStep* steps = reinterpret_cast<BatchStep*>(weight + plan.group_weight);
+    void* steps = weight + plan.group_weight;
     Panel<T> panel = panel_at(plan, g, task % plan.panels, bias_lanes);
     panel.weight = weight;
     // Visits the blocks of this group that have positions, each with its place in `tiles`.
@@ -122,14 +119,9 @@ void run_panels(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
       int64_t k;
       const int64_t next = From::group_end(plan, phase, unit, panel.width, &k);
       From::pack_weights(plan, phase, g, panel.first, unit, next, weight);
-      int64_t rows = 0, columns = 0, count = 0;  // of the block that the steps were made for
       for_each_block([&](const Block& block, const T* patch, T* tile) {
-        if (block.rows != rows || block.columns != columns)
-          count = From::make_steps(plan, phase, block, unit, next, steps);
-        rows = block.rows;
-        columns = block.columns;
         From::multiply(plan, phase, block, From::packed_input(plan, phase, block, patch), panel,
-                       steps, count, unit > 0, next == units, tile);
+                       unit, next, steps, tile);
       });
       unit = next;
     } while (unit < units);

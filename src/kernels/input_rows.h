@@ -1,6 +1,6 @@
 // Input whose channels are innermost, as rows of channels for rows_kernel.h.
 //
-//   patch[tap of depth][input row][input column][c]   zeros for padding
+//   patch[tap of depth][input row][input column][c]   zeros for padding left and right
 //
 // Copied as it lies, without a transpose, and not at all where a filter has one tap and no
 // padding. k runs over [tap of depth][row of taps][column of taps][c], ascending in memory: the
@@ -11,6 +11,7 @@
 #include "kernels/conv_taps.h"
 #include "kernels/pack_positions.h"
 #include "kernels/pack_weight.h"
+#include "kernels/rows_kernel.h"
 
 namespace fastconv {
 namespace {
@@ -27,29 +28,28 @@ struct RowsLayout {
         slice_pitch(height.extent * row_pitch) {}
 };
 
-// Output (row, column) of a block begins to read at data + row * row + column * column.
-template <class T>
-struct RowsView {
-  const T* data;
-  int64_t row, column;
-};
-
-// Steps for k in [first, last) of all taps and channels; returns how many.
+// Steps for k in [first, last) of all taps and channels, under output row oh of depth od;
+// returns how many. Taps in the padding are left out: 5 % of a 3x3 filter over 13 rows.
 FASTCONV_INLINE int64_t make_row_steps(const RowsLayout& layout, const Axis* axis, int64_t channels,
-                                       int64_t first, int64_t last, BatchStep* steps) {
+                                       int64_t od, int64_t oh, int64_t first, int64_t last,
+                                       RowStep* steps) {
   const bool dense = layout.width.tap_step == 1;
   const int64_t run = (dense ? axis[2].taps : 1) * channels;
   const int64_t runs_a_row = dense ? 1 : axis[2].taps;
-  const BatchStep* begin = steps;
-  while (first < last) {
-    const int64_t index = first / run, at = first % run;
+  const int64_t first_row = oh * axis[1].step + axis[1].lowest();
+  const RowStep* begin = steps;
+  for (int64_t k = first; k < last;) {
+    const int64_t index = k / run, at = k % run;
     const int64_t row = index / runs_a_row, column = index % runs_a_row;
     const int64_t kd = row / axis[1].taps, kh = row % axis[1].taps;
-    const int64_t count = min(run - at, last - first);
-    *steps++ = {kd * layout.slice_pitch + kh * layout.height.tap_step * layout.row_pitch +
-                    column * layout.width.tap_step * channels + at,
-                count};
-    first += count;
+    const int64_t count = min(run - at, last - k);
+    const int64_t id = od * axis[0].step + axis[0].offset(kd);
+    const int64_t ih = first_row + kh * axis[1].dilation();
+    if (id >= 0 && id < axis[0].in && ih >= 0 && ih < axis[1].in)
+      *steps++ = {kd * layout.slice_pitch + kh * layout.height.tap_step * layout.row_pitch +
+                      column * layout.width.tap_step * channels + at,
+                  k - first, count};
+    k += count;
   }
   return steps - begin;
 }
@@ -92,10 +92,7 @@ void pack_rows(T* patch, const RowsLayout& layout, const Axis* axis, const T* in
     for (int64_t row = 0; row < layout.height.extent; ++row) {
       const int64_t ih = first_row + layout.height.position(row);
       T* to = patch + kd * layout.slice_pitch + row * layout.row_pitch;
-      if (id < 0 || id >= axis[0].in || ih < 0 || ih >= axis[1].in) {
-        zero(to, layout.row_pitch);
-        continue;
-      }
+      if (id < 0 || id >= axis[0].in || ih < 0 || ih >= axis[1].in) continue;  // nobody reads it
       const T* from = in + id * in_stride[2] + ih * in_stride[3];
       for (int64_t segment = 0; segment < width.segments; ++segment) {
         // Input column first + i for i in [0, length); those inside the image are [begin, end).

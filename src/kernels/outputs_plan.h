@@ -81,7 +81,7 @@ struct OutputsPlan : Blocking<T> {
         patches_resident ? own_blocks * tile_size + group_weight : patch_size + tile_size;
     worker_bytes =
         static_cast<size_t>(round_up(operands * item, 64) +
-                            round_up(steps * static_cast<int64_t>(sizeof(BatchStep)), 64));
+                            round_up(steps * static_cast<int64_t>(sizeof(RowStep)), 64));
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(threads);
   }
 };

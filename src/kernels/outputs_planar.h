@@ -50,8 +50,8 @@ struct FromPlanar {
     return view(phase, block, patch);
   }
 
-  static int64_t make_steps(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
-                            int64_t first, int64_t last, BatchStep* steps) {
+  static void make_steps(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
+                         int64_t first, int64_t last, BatchStep* steps) {
     const PatchLayout layout(phase.axis, block.rows, block.columns, sizeof(T));
     const int64_t taps = phase.taps();
     for (int64_t i = first; i < last; ++i) {
@@ -61,13 +61,14 @@ struct FromPlanar {
                                                        kh % phase.axis[1].taps, kw),
                   min(kChannelBlock, plan.op.channels - c)};
     }
-    return last - first;
   }
 
   // tile[row][column][width] (+)= the sums over one group of steps.
-  static void multiply(const OutputsPlan<T>&, const Phase&, const Block& block,
-                       const BlockInput<T>& input, const Panel<T>& panel, const BatchStep* steps,
-                       int64_t count, bool accumulate, bool, T* tile) {
+  static void multiply(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
+                       const BlockInput<T>& input, const Panel<T>& panel, int64_t first,
+                       int64_t last, void* scratch, T* tile) {
+    BatchStep* steps = static_cast<BatchStep*>(scratch);
+    make_steps(plan, phase, block, first, last, steps);
     const MicroKernel<T>* kernels = kMicroKernels<T>.at[panel.width / kLanes<T> - 1];
     const int64_t tiles = tile_count(block.columns);
     for (int64_t row = 0; row < block.rows; ++row) {
@@ -75,8 +76,8 @@ struct FromPlanar {
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t begin = tile_begin(block.columns, tiles, i);
         const int64_t size = tile_begin(block.columns, tiles, i + 1) - begin;
-        kernels[size - 1](tile + (row * block.columns + begin) * panel.width, accumulate, a + begin,
-                          input.k, panel.weight, steps, count);
+        kernels[size - 1](tile + (row * block.columns + begin) * panel.width, first > 0, a + begin,
+                          input.k, panel.weight, steps, last - first);
       }
     }
   }

@@ -60,9 +60,9 @@ struct FromRows {
   }
 
   static int64_t make_steps(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
-                            int64_t first, int64_t last, BatchStep* steps) {
-    return make_row_steps(layout(plan, phase, block), phase.axis, plan.op.channels, first, last,
-                          steps);
+                            int64_t row, int64_t first, int64_t last, RowStep* steps) {
+    return make_row_steps(layout(plan, phase, block), phase.axis, plan.op.channels, block.od,
+                          block.oh + row, first, last, steps);
   }
 
   static Finish<T> finish_at(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
@@ -80,22 +80,25 @@ struct FromRows {
             out.streams};
   }
 
-  // tile[row][column][width] (+)= the sums over one group of steps; or, after the last of them
+  // tile[row][column][width] (+)= the sums over k in [first, last); or, after the last of them
   // where that is possible, finished outputs.
   static void multiply(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
-                       const BlockInput<T>& input, const Panel<T>& panel, const BatchStep* steps,
-                       int64_t count, bool accumulate, bool last, T* tile) {
+                       const BlockInput<T>& input, const Panel<T>& panel, int64_t first,
+                       int64_t last, void* scratch, T* tile) {
+    RowStep* steps = static_cast<RowStep*>(scratch);
+    const bool finishes = plan.to_rows && last == units(plan, phase);
     const RowsKernel<T>* kernels = kRowsKernels<T>.at[panel.width / kLanes<T> - 1];
     const int64_t tiles = tile_count(block.columns);
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* a = input.data + row * input.row;
+      const int64_t count = make_steps(plan, phase, block, row, first, last, steps);
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t begin = tile_begin(block.columns, tiles, i);
         const int64_t next = tile_begin(block.columns, tiles, i + 1);
         Finish<T> finish;
-        if (last && plan.to_rows) finish = finish_at(plan, phase, block, panel, row, begin);
-        kernels[next - begin - 1](tile + (row * block.columns + begin) * panel.width, accumulate,
-                                  last && plan.to_rows ? &finish : nullptr,
+        if (finishes) finish = finish_at(plan, phase, block, panel, row, begin);
+        kernels[next - begin - 1](tile + (row * block.columns + begin) * panel.width, first > 0,
+                                  finishes ? &finish : nullptr,
                                   a + begin * input.column, input.column, panel.weight, steps,
                                   count, reinterpret_cast<const char*>(a + next * input.column));
       }
@@ -106,11 +109,12 @@ struct FromRows {
   // after the other from `weights` on, while the rows of the next tile are fetched.
   static void run_tiles(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
                         const BlockInput<T>& input, const T* weights, const T* bias_lanes,
-                        int64_t begin_panel, int64_t end_panel, const BatchStep* steps,
-                        int64_t count) {
+                        int64_t begin_panel, int64_t end_panel, void* scratch) {
+    RowStep* steps = static_cast<RowStep*>(scratch);
     const int64_t k = units(plan, phase), tiles = tile_count(block.columns);
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* a = input.data + row * input.row;
+      const int64_t count = make_steps(plan, phase, block, row, 0, k, steps);
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t begin = tile_begin(block.columns, tiles, i);
         const int64_t next = tile_begin(block.columns, tiles, i + 1);

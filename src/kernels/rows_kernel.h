@@ -2,7 +2,7 @@
 // lie any distance apart and k runs along memory, so a 1x1 convolution reads its input where it
 // is. Sums of the last group leave the registers as finished outputs.
 //
-//   sum[m, j] = sum over steps s, k in [0, s.k) of a[s.offset + k + m * distance] * b[...]
+//   sum[m, j] = sum over steps s, k in [0, s.k) of a[s.a + k + m * distance] * b[s.b + k][j]
 //   out[m, j] = activation(sum[m, j] + bias[j] + residual[m, j])
 //
 // Fourteen rows at a distance known at run time take seven registers: every multiple up to 13
@@ -17,6 +17,11 @@
 
 namespace fastconv {
 namespace {
+
+// Rows of taps that lie in the padding have no step.
+struct RowStep {
+  int64_t a, b, k;
+};
 
 // What becomes of a register tile: `out` and `residual` are at its first row and output.
 template <class T>
@@ -108,7 +113,7 @@ FASTCONV_INLINE void multiply_rows(Vec<T> (&sum)[MR][NV], const Vec<T> (&b)[NV],
 // Where `finish` is null the sums go to (and continue those of, where they accumulate) the tile.
 template <class T, int MR, int NV>
 void rows_kernel(T* tile, bool accumulate, const Finish<T>* finish, const T* a, int64_t distance,
-                 const T* b, const BatchStep* steps, int64_t count, const char* ahead) {
+                 const T* b, const RowStep* steps, int64_t count, const char* ahead) {
   constexpr int lanes = kLanes<T>;
   Vec<T> sum[MR][NV];
   FASTCONV_UNROLL
@@ -120,17 +125,19 @@ void rows_kernel(T* tile, bool accumulate, const Finish<T>* finish, const T* a, 
   int64_t odd[(MR + 1) / 2];
   FASTCONV_UNROLL
   for (int i = 0; i < (MR + 1) / 2; ++i) odd[i] = (2 * i + 1) * distance * int64_t{sizeof(T)};
-  for (const BatchStep* end = steps + count; steps != end; ++steps) {
-    const char* a_k = reinterpret_cast<const char*>(a + steps->offset);
-    for (const T* b_end = b + steps->k * (NV * lanes); b != b_end;) {  // saves a register
-      Vec<T> b_k[NV];
+  for (const RowStep* end = steps + count; steps != end; ++steps) {
+    const char* a_k = reinterpret_cast<const char*>(a + steps->a);
+    const T* b_k = b + steps->b * (NV * lanes);
+    const T* b_end = b_k + steps->k * (NV * lanes);
+    while (b_k != b_end) {
+      Vec<T> b_kv[NV];
       FASTCONV_UNROLL
-      for (int v = 0; v < NV; ++v) b_k[v] = load(b + v * lanes);
+      for (int v = 0; v < NV; ++v) b_kv[v] = load(b_k + v * lanes);
       __builtin_prefetch(ahead);
-      multiply_rows<T, MR, NV, 0>(sum, b_k, a_k, odd);
+      multiply_rows<T, MR, NV, 0>(sum, b_kv, a_k, odd);
       ahead += 64;
       a_k += sizeof(T);
-      b += NV * lanes;
+      b_k += NV * lanes;
     }
   }
   if (finish != nullptr) return finish_rows<T, MR, NV>(sum, *finish);
@@ -143,7 +150,7 @@ void rows_kernel(T* tile, bool accumulate, const Finish<T>* finish, const T* a, 
 
 template <class T>
 using RowsKernel = void (*)(T* tile, bool accumulate, const Finish<T>* finish, const T* a,
-                            int64_t distance, const T* b, const BatchStep* steps, int64_t count,
+                            int64_t distance, const T* b, const RowStep* steps, int64_t count,
                             const char* ahead);
 
 // kRowsKernels<T>.at[vectors - 1][rows - 1]
