@@ -79,9 +79,8 @@ struct OutputsPlan : Blocking<T> {
     worker_at = regions.end;
     const int64_t operands =
         patches_resident ? own_blocks * tile_size + group_weight : patch_size + tile_size;
-    worker_bytes =
-        static_cast<size_t>(round_up(operands * item, 64) +
-                            round_up(steps * static_cast<int64_t>(sizeof(RowStep)), 64));
+    worker_bytes = static_cast<size_t>(round_up(operands * item, 64) +
+                                       round_up(steps * static_cast<int64_t>(sizeof(RowStep)), 64));
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(threads);
   }
 };

@@ -98,9 +98,9 @@ struct FromRows {
         Finish<T> finish;
         if (finishes) finish = finish_at(plan, phase, block, panel, row, begin);
         kernels[next - begin - 1](tile + (row * block.columns + begin) * panel.width, first > 0,
-                                  finishes ? &finish : nullptr,
-                                  a + begin * input.column, input.column, panel.weight, steps,
-                                  count, reinterpret_cast<const char*>(a + next * input.column));
+                                  finishes ? &finish : nullptr, a + begin * input.column,
+                                  input.column, panel.weight, steps, count,
+                                  reinterpret_cast<const char*>(a + next * input.column));
       }
     }
   }
