@@ -1,4 +1,5 @@
-// Direct convolution with vectors along the output positions, for groups of few outputs: the
+// Direct convolution of groups of few outputs. Many groups on channels-last data have their own
+// way (direct_groups.h); here vectors lie along the output positions: the
 // input gradient of a first layer (3 of them), depthwise convolutions (1), LeNet's 6. Vectors
 // along the outputs would be mostly empty there.
 //
@@ -11,6 +12,7 @@
 #pragma once
 
 #include "kernels/conv_blocks.h"
+#include "kernels/direct_groups.h"
 #include "simd/parallel_for.h"
 #include "simd/partial.h"
 
@@ -103,6 +105,8 @@ struct PositionsPlan : Blocking<T> {
         this->patch_size * item +
         round_up(this->max_taps * op.channels * static_cast<int64_t>(sizeof(int64_t)), 64));
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
+    if (across_groups(args, is_backward))
+      total_bytes = GroupsPlan<T>(args, is_backward).total_bytes;
   }
 };
 
@@ -205,6 +209,7 @@ void run_block(const PositionsPlan<T>& plan, const Phase& phase, const Block& bl
 
 template <class T>
 void run_positions(const ConvArgs<T>& args, bool backward) {
+  if (across_groups(args, backward)) return run_groups(args, backward);
   const PositionsPlan<T> plan(args, backward);
   const Operands<T>& op = plan.op;
   char* workspace = static_cast<char*>(args.exec.workspace);
