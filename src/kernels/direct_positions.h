@@ -33,6 +33,18 @@ constexpr int kPositionVecs = MR == 1   ? 8
                               : MR == 4 ? (kManyRegisters ? 6 : 2)
                                         : (kManyRegisters ? 8 : 4);
 
+// Or each of the MR products loads it for itself, across two cache lines.
+template <class T>
+FASTCONV_INLINE void keep_in_register(Vec<T>& v) {
+#if defined(__AVX512F__)
+  __asm__("" : "+v"(v));
+#elif defined(__SSE2__)
+  __asm__("" : "+x"(v));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(v));
+#endif
+}
+
 // tile[m, i] = sum over k in [0, count) of a[k, m] * b[offsets[k] + i]
 template <class T, int MR, int NV>
 void positions_kernel(T* tile, const T* a, const T* b, const int64_t* offsets, int64_t count) {
@@ -45,7 +57,8 @@ void positions_kernel(T* tile, const T* a, const T* b, const int64_t* offsets, i
     for (int m = 0; m < MR; ++m) a_k[m] = broadcast(a[k * MR + m]);
     FASTCONV_UNROLL
     for (int v = 0; v < NV; ++v) {
-      const Vec<T> b_kv = load(b_k + v * lanes);
+      Vec<T> b_kv = load(b_k + v * lanes);
+      keep_in_register<T>(b_kv);
       FASTCONV_UNROLL
       for (int m = 0; m < MR; ++m) sum[m][v] += a_k[m] * b_kv;
     }
@@ -143,25 +156,19 @@ void make_offsets(const PositionsPlan<T>& plan, const Phase& phase, const PatchL
 template <class T>
 void store_positions(const T* tile, int64_t pitch, int64_t outputs, int64_t positions,
                      const T* bias, Strided<const T> residual, Strided<T> out, int32_t activation) {
-  const bool consecutive =
-      out.position == 1 && (residual.data == nullptr || residual.position == 1);
   for (int64_t m = 0; m < outputs; ++m) {
     const T* from = tile + m * pitch;
     const T* add = residual.data != nullptr ? residual.data + m * residual.channel : nullptr;
     T* to = out.data + m * out.channel;
-    if (consecutive) {
-      for (int64_t i = 0; i < positions; i += kLanes<T>) {
-        const int64_t count = min(kLanes<T>, positions - i);
-        Vec<T> x = load(from + i) + bias[m];
-        if (add != nullptr) x += load_lanes(add + i, 0, count, T(0));
-        put(out, to + i, activate<T>(x, activation), count);
-      }
-    } else {
-      for (int64_t i = 0; i < positions; ++i) {
-        T x = from[i] + bias[m];
-        if (add != nullptr) x += add[i * residual.position];
-        to[i * out.position] = activation == FASTCONV_RELU && x < T(0) ? T(0) : x;
-      }
+    for (int64_t i = 0; i < positions; i += kLanes<T>) {
+      const int64_t count = min(kLanes<T>, positions - i);
+      Vec<T> x = load(from + i) + bias[m];
+      if (add != nullptr)
+        x += residual.position == 1
+                 ? load_lanes(add + i, 0, count, T(0))
+                 : load_spaced_lanes<Step::kAny, T>(add + i * residual.position, residual.position,
+                                                    0, count, T(0));
+      put_spaced(out, to + i * out.position, activate<T>(x, activation), count);
     }
   }
 }
