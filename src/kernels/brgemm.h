@@ -39,7 +39,7 @@ constexpr int kMaxRows = 4;  // 8 + 2 + 2 of 16: without FMA a product needs a r
 constexpr int kMaxVecs = 2;
 
 template <class T>
-constexpr int kPanel = kMaxVecs* kLanes<T>;  // columns of a full tile
+constexpr int kPanel = kMaxVecs * kLanes<T>;  // columns of a full tile
 
 template <class T, int kRow, int MR, int NV>
 void micro_kernel(T* tile, bool accumulate, const T* a, int64_t a_stride, const T* b,

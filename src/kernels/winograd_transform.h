@@ -40,7 +40,7 @@ struct Winograd {
       return value;
     };
     // Coefficients of the product of (x - a_l) over all points but `skipped`.
-    const auto product = [&](int skipped, double(&row)[n]) {
+    const auto product = [&](int skipped, double (&row)[n]) {
       for (double& value : row) value = 0;
       row[0] = 1;
       for (int l = 0; l < n - 1; ++l) {
