@@ -20,18 +20,22 @@
 namespace fastconv {
 namespace {
 
+// Whether the channels that a vector of outputs looks at fit a vector: more of them where it may
+// begin within a group. Wider groups fill the vectors of direct_outputs.h.
+template <class T>
+bool fits_permutation(int64_t groups, int64_t channels, int64_t outputs) {
+  const int64_t lanes = kLanes<T>;
+  if (!kPermutes || groups < 2 || outputs < 2 || outputs > min(8, lanes - 1)) return false;
+  const int64_t begin = lanes % outputs != 0 ? outputs - 1 : 0;
+  return ((begin + lanes - 1) / outputs + 1) * channels <= lanes;
+}
+
 template <class T>
 bool across_groups(const ConvArgs<T>& args, bool backward) {
   const Operands<T> op =
       backward ? backward_operands(args, *args.params) : forward_operands(args, *args.params);
-  // Channels that a vector of outputs looks at: more where it may begin within a group.
-  const int64_t lanes = kLanes<T>,
-                begin = op.outputs > 1 && lanes % op.outputs != 0 ? op.outputs - 1 : 0;
-  const int64_t reach = ((begin + lanes - 1) / op.outputs + 1) * op.channels;
-  // Wider groups fill the vectors of direct_outputs.h.
-  return kPermutes && op.groups > 1 && op.outputs > 1 && op.outputs <= min(8, lanes - 1) &&
-         reach <= lanes && op.in_stride[1] == 1 && op.out_stride[1] == 1 &&
-         (op.residual == nullptr || op.residual_stride[1] == 1);
+  return fits_permutation<T>(op.groups, op.channels, op.outputs) && op.in_stride[1] == 1 &&
+         op.out_stride[1] == 1 && (op.residual == nullptr || op.residual_stride[1] == 1);
 }
 
 // A tap that reads inside the image: where, from the first position on, and its filters.
@@ -160,7 +164,7 @@ void run_groups_row(const GroupsPlan<T>& plan, const Phase& phase, const Block& 
   if (plan.streams) end_stream();
 }
 
-// Filters as [tap][c][output of any group], and which lane of the input each output's lane takes.
+// Filters as [tap][c][output of any group].
 template <class T>
 void pack_groups(const GroupsPlan<T>& plan, const Phase& phase, T* to) {
   const Operands<T>& op = plan.op;
@@ -181,14 +185,15 @@ void pack_groups(const GroupsPlan<T>& plan, const Phase& phase, T* to) {
   }
 }
 
+// order[vector][c]: which lane of the input each output's lane takes.
 template <class T>
-void make_orders(const GroupsPlan<T>& plan, Mask<T>* order) {
-  const int64_t M = plan.op.outputs, C = plan.op.channels;
-  for (int64_t v = 0; v < plan.vectors; ++v) {
+void make_orders(int64_t vectors, int64_t outputs, int64_t channels, Mask<T>* order) {
+  for (int64_t v = 0; v < vectors; ++v) {
     const int64_t m = v * kLanes<T>;
-    for (int64_t c = 0; c < C; ++c) {
+    for (int64_t c = 0; c < channels; ++c) {
       int64_t lanes[kLanes<T>];
-      for (int64_t j = 0; j < kLanes<T>; ++j) lanes[j] = ((m + j) / M - m / M) * C + c;
+      for (int64_t j = 0; j < kLanes<T>; ++j)
+        lanes[j] = ((m + j) / outputs - m / outputs) * channels + c;
       *order++ = permute_order<T>(lanes);
     }
   }
@@ -205,7 +210,7 @@ void run_groups(const ConvArgs<T>& args, bool backward) {
   Mask<T>* order = reinterpret_cast<Mask<T>*>(workspace + plan.order_at);
   plan.make_phases(phases, plan.pitch * op.channels);
   op.copy_bias(bias, plan.pitch, 0, op.groups * op.outputs);
-  make_orders(plan, order);
+  make_orders<T>(plan.vectors, op.outputs, op.channels, order);
   for (int64_t i = 0; i < plan.all_phases; ++i)
     pack_groups(plan, phases[i], weights + phases[i].weight_offset);
   // All phases have at most as many rows as the first.
