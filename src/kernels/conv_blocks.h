@@ -13,6 +13,9 @@ namespace {
 // spills to L3, which costs 3 % there).
 constexpr int64_t kPatchBytes = 384 << 10;
 
+// Sums of a block on their way, in the rest of it.
+constexpr int64_t kTileBytes = 256 << 10;
+
 struct Phase {
   Axis axis[kSpatial];
   int64_t weight_offset;  // of its packed filters, in elements
@@ -36,7 +39,8 @@ struct Blocking {
   int64_t max_taps;                                  // of any phase
   bool streams;                                      // the output
 
-  Blocking(const ConvArgs<T>& args, bool is_backward)
+  // position_bytes: of scratch for each output position of a block.
+  Blocking(const ConvArgs<T>& args, bool is_backward, int64_t position_bytes = 0)
       : p(canonical(*args.params)),
         op(is_backward ? backward_operands(args, p) : forward_operands(args, p)),
         backward(is_backward) {
@@ -68,13 +72,17 @@ struct Blocking {
     const int64_t threads = args.exec.threads;
     depth = most[0].out;
     columns = most[2].out;
-    for (int64_t parts = 2; patch_bytes(1, columns) > kPatchBytes && columns > kMaxRows; ++parts)
+    for (int64_t parts = 2;
+         (patch_bytes(1, columns) > kPatchBytes || columns * position_bytes > kTileBytes) &&
+         columns > kMaxRows;
+         ++parts)
       columns = round_up(ceil_div(most[2].out, parts), kMaxRows);
     columns = min(columns, most[2].out);
     column_blocks = ceil_div(most[2].out, columns);
     rows = 1;
     const int64_t outer = op.n * op.groups * depth * column_blocks * all_phases;
-    while (rows < most[1].out && patch_bytes(min(2 * rows, most[1].out), columns) <= kPatchBytes)
+    while (rows < most[1].out && patch_bytes(min(2 * rows, most[1].out), columns) <= kPatchBytes &&
+           2 * rows * columns * position_bytes <= kTileBytes)
       rows = min(2 * rows, most[1].out);
     // Three tasks a thread even out what other load does to the cores.
     while (rows > 1 && outer * ceil_div(most[1].out, rows) < 3 * threads) rows = ceil_div(rows, 2);

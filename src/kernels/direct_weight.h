@@ -8,108 +8,22 @@
 // packed channel by channel within a position: y in panels (the vector operand), x in blocks
 // of channels (the broadcast operand). With channels innermost, neighbouring columns of the
 // filter are neighbouring runs of the same patch, so (kw, c) is one dimension of the tile,
-// and a first layer with its 3 channels still has 9 or 33 rows.
+// and a first layer with its 3 channels still has 9 or 33 rows. With one tap and no padding x is
+// such a patch already. Many small groups go to group_weight.h.
 //
 // Threads: a task owns a block of panels x channels for all taps. Where that gives too few
 // tasks the positions are cut into pieces whose sums are added in order; how many is decided
 // by the problem alone, and so are the bits.
 #pragma once
 
-#include "core/canonical.h"
-#include "kernels/conv_taps.h"
+#include "kernels/direct_weight_plan.h"
+#include "kernels/fetch_ahead.h"
 #include "kernels/pack_positions.h"
 #include "kernels/store_weight.h"
 #include "simd/parallel_for.h"
 
 namespace fastconv {
 namespace {
-
-// Positions of a block, through the bytes of one packed panel of y: long enough that loading
-// and storing the tile (56 vectors against 28 multiply-adds a position) does not count, and
-// L2 still holds it beside the patch of x and the sums.
-constexpr int64_t kPanelBytes = 64 << 10;
-// Rows of the sums, taps x channels: what the packing of a panel of y is shared by.
-constexpr int64_t kSumRows = 1024;
-// Sums of all panels of a task.
-constexpr int64_t kSumBytes = 256 << 10;
-// Tasks that keep a machine busy and its cores evenly loaded.
-constexpr int64_t kTasks = 24;
-
-template <class T>
-struct DirectWeightPlan {
-  ConvParams p;
-  int64_t channels, outputs;  // of one group
-  int64_t channel_block, channel_blocks, panel_block, panel_blocks;
-  int64_t rows, columns, row_blocks, column_blocks, blocks;  // of output positions
-  int64_t pieces, tasks;
-  int64_t row_pitch, slice_pitch;  // of a patch of x
-  int64_t taps, patch_size, panel_size, sum_size;
-  size_t sums_at, worker_at, worker_bytes, total_bytes;
-
-  explicit DirectWeightPlan(const ConvArgs<T>& args) : p(canonical(*args.params)) {
-    constexpr int64_t item = sizeof(T);
-    channels = p.in_channels / p.groups;
-    outputs = p.out_channels / p.groups;
-    taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
-    channel_blocks = ceil_div(channels, max(16, kSumRows / taps / 16 * 16));
-    channel_block = min(channels, round_up(ceil_div(channels, channel_blocks), 16));
-    channel_blocks = ceil_div(channels, channel_block);
-    const int64_t panel_sums = taps * channel_block * kPanel<T>;
-    const int64_t panels = ceil_div(outputs, kPanel<T>);
-    panel_blocks = ceil_div(panels, max(1, kSumBytes / item / panel_sums));
-    panel_block = ceil_div(panels, panel_blocks);
-    panel_blocks = ceil_div(panels, panel_block);
-    sum_size = panel_block * panel_sums;
-
-    const int64_t positions = kPanelBytes / item / kPanel<T>;
-    column_blocks = ceil_div(p.out[2], positions);
-    columns = ceil_div(p.out[2], column_blocks);
-    row_blocks = ceil_div(p.out[1], max(1, positions / columns));
-    rows = ceil_div(p.out[1], row_blocks);
-    row_blocks = ceil_div(p.out[1], rows);
-    blocks = p.n * p.out[0] * row_blocks * column_blocks;
-
-    tasks = p.groups * panel_blocks * channel_blocks;
-    pieces = max(1, min(blocks, ceil_div(kTasks, tasks)));
-
-    row_pitch = reach(2, columns).extent * channel_block;
-    slice_pitch = reach(1, rows).extent * row_pitch;
-    patch_size = round_up(p.kernel[0] * slice_pitch, 64);
-    panel_size = round_up(rows * columns * kPanel<T>, 64);
-
-    sums_at = 0;
-    worker_at =
-        pieces > 1 ? static_cast<size_t>(round_up(pieces * tasks * sum_size * item, 64)) : 0;
-    worker_bytes = static_cast<size_t>(
-        round_up((patch_size + panel_size + (pieces > 1 ? 0 : sum_size)) * item, 64) +
-        round_up(rows * static_cast<int64_t>(sizeof(BatchStep)), 64));
-    total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
-  }
-
-  // What `positions` neighbouring outputs read of x along one axis.
-  Reach reach(int axis, int64_t positions) const {
-    return {positions, p.stride[axis], p.kernel[axis], p.dilation[axis]};
-  }
-};
-
-// A block of output positions.
-struct PositionBlock {
-  int64_t n, od, oh, ow, rows, columns;
-};
-
-template <class T>
-PositionBlock block_at(const DirectWeightPlan<T>& plan, int64_t index) {
-  PositionBlock b;
-  b.ow = index % plan.column_blocks * plan.columns;
-  index /= plan.column_blocks;
-  b.oh = index % plan.row_blocks * plan.rows;
-  index /= plan.row_blocks;
-  b.od = index % plan.p.out[0];
-  b.n = index / plan.p.out[0];
-  b.rows = min(plan.rows, plan.p.out[1] - b.oh);
-  b.columns = max(0, min(plan.columns, plan.p.out[2] - b.ow));
-  return b;
-}
 
 // patch[kd][row][column][c] of channels [0, count) from `x` on, zeros for padding.
 template <class T>
@@ -174,6 +88,19 @@ Owned owned_by(const DirectWeightPlan<T>& plan, int64_t task) {
   return o;
 }
 
+// A block of one tensor with the channels of a task, to be fetched: a run for each channel where
+// rows are dense, for each row where the channels of a position are, or for each position.
+template <class T>
+FetchAhead fetch_block(const T* from, const int64_t* stride, int64_t channels, int64_t rows,
+                       int64_t columns) {
+  constexpr int64_t item = sizeof(T);
+  if (stride[4] == 1 || stride[1] != 1)
+    return {from, channels, stride[1] * item, ((rows - 1) * stride[3] + columns) * item};
+  if (stride[4] == channels) return {from, rows, stride[3] * item, columns * channels * item};
+  if (rows > 1 && stride[3] != columns * stride[4]) return {};
+  return {from, rows * columns, stride[4] * item, channels * item};
+}
+
 // Adds blocks [first, last) of positions to sums[panel][kd, kh][kw, c][width].
 template <class T>
 void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const Owned& owned,
@@ -193,12 +120,42 @@ void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const 
     // Taps may be packed closer together than they are in the image.
     const int64_t row_step = plan.reach(1, block.rows).tap_step * plan.row_pitch;
     const int64_t column_step = plan.reach(2, block.columns).tap_step * owned.channels;
-    pack_x(plan, block,
-           args.x + block.n * p.x_stride[0] +
-               (owned.g * plan.channels + owned.channel) * p.x_stride[1],
-           owned.channels, patch);
+    const T* x = args.x + block.n * p.x_stride[0] +
+                 (owned.g * plan.channels + owned.channel) * p.x_stride[1];
+    const T* from = patch;
+    int64_t row_pitch = plan.row_pitch, column_pitch = owned.channels;
+    if (plan.in_place) {
+      from = x + block.od * p.stride[0] * p.x_stride[2] + block.oh * p.stride[1] * p.x_stride[3] +
+             block.ow * p.stride[2] * p.x_stride[4];
+      row_pitch = p.x_stride[3];
+      column_pitch = p.x_stride[4];
+    } else {
+      pack_x(plan, block, x, owned.channels, patch);
+    }
     for (int64_t row = 0; row < block.rows; ++row)
-      steps[row] = {row * p.stride[1] * plan.row_pitch, block.columns};
+      steps[row] = {row * p.stride[1] * row_pitch, block.columns};
+    FetchAhead next_x, next_y;
+    if (index + 1 < last) {
+      const PositionBlock next = block_at(plan, index + 1);
+      // Rows and columns of padding are fetched for nothing; memory before the tensor is not.
+      const int64_t id = min(next.od * p.stride[0], p.in[0] - 1);
+      const int64_t ih = min(next.oh * p.stride[1], p.in[1] - 1);
+      const int64_t iw = min(next.ow * p.stride[2], p.in[2] - 1);
+      next_x = fetch_block(args.x + next.n * p.x_stride[0] +
+                               (owned.g * plan.channels + owned.channel) * p.x_stride[1] +
+                               id * p.x_stride[2] + ih * p.x_stride[3] + iw * p.x_stride[4],
+                           p.x_stride, owned.channels, min(next.rows * p.stride[1], p.in[1] - ih),
+                           min(next.columns * p.stride[2], p.in[2] - iw));
+      next_y = fetch_block(args.y + next.n * p.y_stride[0] +
+                               (owned.g * plan.outputs + owned.output) * p.y_stride[1] +
+                               next.od * p.y_stride[2] + next.oh * p.y_stride[3] +
+                               next.ow * p.y_stride[4],
+                           p.y_stride, owned.outputs, next.rows, next.columns);
+    }
+    const int64_t calls = plan.taps / (dense ? p.kernel[2] : 1) * tile_count(run_rows) *
+                          ceil_div(owned.outputs, kPanel<T>);
+    const int64_t x_share = ceil_div(next_x.lines(), calls);
+    const int64_t y_share = ceil_div(next_y.lines(), calls);
     T* sum = sums;
     for (int64_t m = 0; m < owned.outputs; m += kPanel<T>) {
       const int64_t width = panel_width(owned.outputs, m, kLanes<T>);
@@ -212,12 +169,14 @@ void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const 
       for (int64_t kd = 0; kd < p.kernel[0]; ++kd) {
         for (int64_t kh = 0; kh < p.kernel[1]; ++kh) {
           for (int64_t run = 0; run < runs; ++run) {
-            const T* a = patch + kd * plan.slice_pitch + kh * row_step + run * column_step;
+            const T* a = from + kd * plan.slice_pitch + kh * row_step + run * column_step;
             for (int64_t i = 0; i < tiles; ++i) {
               const int64_t begin = tile_begin(run_rows, tiles, i);
               const int64_t size = tile_begin(run_rows, tiles, i + 1) - begin;
-              kernels[size - 1](sum + begin * width, true, a + begin, p.stride[2] * owned.channels,
+              kernels[size - 1](sum + begin * width, true, a + begin, p.stride[2] * column_pitch,
                                 panel, steps, block.rows);
+              next_x.fetch(x_share);
+              next_y.fetch(y_share);
             }
             sum += run_rows * width;
           }
@@ -241,6 +200,7 @@ void store_sums(const DirectWeightPlan<T>& plan, const Owned& owned, const T* su
 
 template <class T>
 void run_direct_weight(const ConvArgs<T>& args) {
+  if (across_groups_weight(args)) return run_group_weight(args);
   const DirectWeightPlan<T> plan(args);
   char* workspace = static_cast<char*>(args.exec.workspace);
   const auto scratch_of = [&](int worker) {

@@ -53,7 +53,10 @@ inline void pack_run(T* dst, int64_t plane, const T* src, int64_t channels, int6
       const T* from = src + c * channel_stride;
       int64_t i = 0;
       for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load(from + i));
-      for (; i < count; ++i) to[i] = from[i];
+      if (i < count && count > kLanes<T>)  // some of the vector before once more
+        store(to + count - kLanes<T>, load(from + count - kLanes<T>));
+      else
+        for (; i < count; ++i) to[i] = from[i];
     }
   } else if (channel_stride == 1) {
     transpose_copy(dst, plane, src, column_stride, count, channels);

@@ -1,6 +1,7 @@
 // Packing with the channels of a position side by side, from any layout.
 #pragma once
 
+#include "kernels/brgemm.h"
 #include "simd/transpose.h"
 
 namespace fastconv {

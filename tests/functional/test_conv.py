@@ -331,6 +331,21 @@ def test_special_gradients_stay_where_they_belong(isa, dtype, rng):
     assert_close_where(np.s_[:18], dw, clean_dw)
 
 
+@pytest.mark.parametrize("layout", ["planar", "channels_last"])
+@pytest.mark.parametrize("width", [1, 3, 4, 8])
+def test_special_values_stay_in_their_group(width, layout, isa, dtype, rng):
+    groups = 5
+    change = LAYOUTS[layout]
+    x = rng.standard_normal((2, width * groups, 6, 19)).astype(dtype)
+    w = rng.standard_normal((8 * groups, width, 3, 3)).astype(dtype)
+    clean = functional.conv2d(change(x), w, padding=1, groups=groups)
+    x[:, 2 * width : 3 * width] = np.nan
+    result = functional.conv2d(change(x), w, padding=1, groups=groups)
+    assert np.isnan(result[:, 16:24]).all()
+    np.testing.assert_array_equal(result[:, :16], clean[:, :16])
+    np.testing.assert_array_equal(result[:, 24:], clean[:, 24:])
+
+
 def test_relu_epilogue_keeps_nan(isa, dtype):
     x = np.array([[[np.nan, -1.0, 1.0, -np.inf, np.inf]]], dtype)
     result = functional.conv1d(x, np.ones((1, 1, 1), dtype), activation="relu")

@@ -1,0 +1,87 @@
+// direct_outputs.h on planar patches: neighbouring positions are neighbours in memory for every
+// tap, so rows of the broadcast operand are 1 apart. A step is 16 channels under one tap; taps
+// change fastest, so that the lines of the patch which neighbouring taps share stay in L1.
+#pragma once
+
+#include "kernels/outputs_plan.h"
+
+namespace fastconv {
+namespace {
+
+template <class T>
+struct FromPlanar {
+  // Units in which groups are counted: steps.
+  static int64_t units(const OutputsPlan<T>& plan, const Phase& phase) {
+    return phase.taps() * ceil_div(plan.op.channels, kChannelBlock);
+  }
+
+  // The end of the group that begins at `first`: as many steps as have their packed filters, *k
+  // channels and taps in all, fit the group's share of a cache.
+  static int64_t group_end(const OutputsPlan<T>& plan, const Phase& phase, int64_t first,
+                           int64_t width, int64_t* k) {
+    const int64_t taps = phase.taps(), count = units(plan, phase);
+    int64_t end = first;
+    for (*k = 0; end < count && *k * width < plan.group_size; ++end)
+      *k += min(kChannelBlock, plan.op.channels - end / taps * kChannelBlock);
+    return end;
+  }
+
+  static void pack_weights(const OutputsPlan<T>& plan, const Phase& phase, int64_t g,
+                           int64_t output, int64_t first, int64_t last, T* to) {
+    const Operands<T>& op = plan.op;
+    pack_weight(to, op.weight + g * op.weight_group_stride, op.weight_stride, phase.axis,
+                op.channels, op.outputs, output, first, last);
+  }
+
+  static BlockInput<T> view(const Phase& phase, const Block& block, const T* patch) {
+    const PatchLayout layout(phase.axis, block.rows, block.columns, sizeof(T));
+    return {patch, layout.row_offset(phase.axis, 1), 1, layout.plane};
+  }
+
+  static BlockInput<T> pack_input(const OutputsPlan<T>& plan, const Phase& phase,
+                                  const Block& block, T* patch) {
+    plan.pack_block(phase, PatchLayout(phase.axis, block.rows, block.columns, sizeof(T)), block,
+                    patch);
+    return view(phase, block, patch);
+  }
+
+  static BlockInput<T> packed_input(const OutputsPlan<T>&, const Phase& phase, const Block& block,
+                                    const T* patch) {
+    return view(phase, block, patch);
+  }
+
+  static void make_steps(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
+                         int64_t first, int64_t last, BatchStep* steps) {
+    const PatchLayout layout(phase.axis, block.rows, block.columns, sizeof(T));
+    const int64_t taps = phase.taps();
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t c = i / taps * kChannelBlock, tap = i % taps;
+      const int64_t kw = tap % phase.axis[2].taps, kh = tap / phase.axis[2].taps;
+      *steps++ = {c * layout.plane + layout.tap_offset(phase.axis, kh / phase.axis[1].taps,
+                                                       kh % phase.axis[1].taps, kw),
+                  min(kChannelBlock, plan.op.channels - c)};
+    }
+  }
+
+  // tile[row][column][width] (+)= the sums over one group of steps.
+  static void multiply(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
+                       const BlockInput<T>& input, const Panel<T>& panel, int64_t first,
+                       int64_t last, void* scratch, T* tile) {
+    BatchStep* steps = static_cast<BatchStep*>(scratch);
+    make_steps(plan, phase, block, first, last, steps);
+    const MicroKernel<T>* kernels = kMicroKernels<T>.at[panel.width / kLanes<T> - 1];
+    const int64_t tiles = tile_count(block.columns);
+    for (int64_t row = 0; row < block.rows; ++row) {
+      const T* a = input.data + row * input.row;
+      for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t begin = tile_begin(block.columns, tiles, i);
+        const int64_t size = tile_begin(block.columns, tiles, i + 1) - begin;
+        kernels[size - 1](tile + (row * block.columns + begin) * panel.width, first > 0, a + begin,
+                          input.k, panel.weight, steps, last - first);
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace fastconv

@@ -1,0 +1,138 @@
+// direct_outputs.h on input whose channels are innermost (input_rows.h, rows_kernel.h).
+#pragma once
+
+#include "kernels/outputs_plan.h"
+
+namespace fastconv {
+namespace {
+
+template <class T>
+struct FromRows {
+  // Units in which groups are counted: single k.
+  static int64_t units(const OutputsPlan<T>& plan, const Phase& phase) {
+    return phase.taps() * plan.op.channels;
+  }
+
+  // The end of the group that begins at `first`; groups are about as long as each other.
+  static int64_t group_end(const OutputsPlan<T>& plan, const Phase& phase, int64_t first,
+                           int64_t width, int64_t* k) {
+    const int64_t all = units(plan, phase);
+    const int64_t size = ceil_div(all, max(1, ceil_div(all * width, plan.group_size)));
+    *k = min(size, all - first);
+    return first + *k;
+  }
+
+  static void pack_weights(const OutputsPlan<T>& plan, const Phase& phase, int64_t g,
+                           int64_t output, int64_t first, int64_t last, T* to) {
+    const Operands<T>& op = plan.op;
+    pack_row_weight(to, op.weight + g * op.weight_group_stride, op.weight_stride, phase.axis,
+                    op.channels, op.outputs, output, first, last);
+  }
+
+  static RowsLayout layout(const OutputsPlan<T>& plan, const Phase& phase, const Block& block) {
+    return RowsLayout(phase.axis, block.rows, block.columns, plan.op.channels);
+  }
+
+  static BlockInput<T> packed_input(const OutputsPlan<T>& plan, const Phase& phase,
+                                    const Block& block, const T* patch) {
+    const Operands<T>& op = plan.op;
+    const Axis* axis = phase.axis;
+    if (plan.in_place) {
+      const auto at = [&](int i, int64_t q) {
+        return (axis[i].first_offset + q * axis[i].step) * op.in_stride[i + 2];
+      };
+      const T* in = op.in + block.n * op.in_stride[0] + block.g * op.channels * op.in_stride[1];
+      return {in + at(0, block.od) + at(1, block.oh) + at(2, block.ow),
+              axis[1].step * op.in_stride[3], axis[2].step * op.in_stride[4], 1};
+    }
+    return {patch, axis[1].step * layout(plan, phase, block).row_pitch, axis[2].step * op.channels,
+            1};
+  }
+
+  static BlockInput<T> pack_input(const OutputsPlan<T>& plan, const Phase& phase,
+                                  const Block& block, T* patch) {
+    const Operands<T>& op = plan.op;
+    if (!plan.in_place)
+      pack_rows(patch, layout(plan, phase, block), phase.axis,
+                op.in + block.n * op.in_stride[0] + block.g * op.channels * op.in_stride[1],
+                op.in_stride, op.channels, block.od, block.oh, block.ow);
+    return packed_input(plan, phase, block, patch);
+  }
+
+  static int64_t make_steps(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
+                            int64_t row, int64_t first, int64_t last, RowStep* steps) {
+    return make_row_steps(layout(plan, phase, block), phase.axis, plan.op.channels, block.od,
+                          block.oh + row, first, last, steps);
+  }
+
+  static Finish<T> finish_at(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
+                             const Panel<T>& panel, int64_t row, int64_t column) {
+    const int64_t channel = block.g * plan.op.outputs + panel.first;
+    const Strided<T> out = plan.out_row(phase, block, channel, row);
+    const Strided<const T> residual = plan.residual_row(phase, block, channel, row);
+    return {panel.bias,
+            residual.data != nullptr ? residual.data + column * residual.position : nullptr,
+            out.data + column * out.position,
+            residual.position,
+            out.position,
+            panel.outputs,
+            plan.op.activation,
+            out.streams};
+  }
+
+  // tile[row][column][width] (+)= the sums over k in [first, last); or, after the last of them
+  // where that is possible, finished outputs.
+  static void multiply(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
+                       const BlockInput<T>& input, const Panel<T>& panel, int64_t first,
+                       int64_t last, void* scratch, T* tile) {
+    RowStep* steps = static_cast<RowStep*>(scratch);
+    const bool finishes = plan.to_rows && last == units(plan, phase);
+    const RowsKernel<T>* kernels = kRowsKernels<T>.at[panel.width / kLanes<T> - 1];
+    const int64_t tiles = tile_count(block.columns);
+    for (int64_t row = 0; row < block.rows; ++row) {
+      const T* a = input.data + row * input.row;
+      const int64_t count = make_steps(plan, phase, block, row, first, last, steps);
+      for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t begin = tile_begin(block.columns, tiles, i);
+        const int64_t next = tile_begin(block.columns, tiles, i + 1);
+        Finish<T> finish;
+        if (finishes) finish = finish_at(plan, phase, block, panel, row, begin);
+        kernels[next - begin - 1](tile + (row * block.columns + begin) * panel.width, first > 0,
+                                  finishes ? &finish : nullptr, a + begin * input.column,
+                                  input.column, panel.weight, steps, count,
+                                  reinterpret_cast<const char*>(a + next * input.column));
+      }
+    }
+  }
+
+  // A block, tile by tile: each walks through the panels [begin, end), whose filters lie one
+  // after the other from `weights` on, while the rows of the next tile are fetched.
+  static void run_tiles(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
+                        const BlockInput<T>& input, const T* weights, const T* bias_lanes,
+                        int64_t begin_panel, int64_t end_panel, void* scratch) {
+    RowStep* steps = static_cast<RowStep*>(scratch);
+    const int64_t k = units(plan, phase), tiles = tile_count(block.columns);
+    for (int64_t row = 0; row < block.rows; ++row) {
+      const T* a = input.data + row * input.row;
+      const int64_t count = make_steps(plan, phase, block, row, 0, k, steps);
+      for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t begin = tile_begin(block.columns, tiles, i);
+        const int64_t next = tile_begin(block.columns, tiles, i + 1);
+        // Where the next tile begins, and an equal share of it for each panel.
+        const char* ahead =
+            reinterpret_cast<const char*>(i + 1 < tiles ? a + next * input.column : a + input.row);
+        const int64_t share = (next - begin) * input.column * int64_t{sizeof(T)} / plan.panels;
+        for (int64_t index = begin_panel; index < end_panel; ++index) {
+          Panel<T> panel = panel_at(plan, block.g, index, bias_lanes);
+          const Finish<T> finish = finish_at(plan, phase, block, panel, row, begin);
+          kRowsKernels<T>.at[panel.width / kLanes<T> - 1][next - begin - 1](
+              nullptr, false, &finish, a + begin * input.column, input.column,
+              weights + panel.first * k, steps, count, ahead + index * share);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace fastconv
