@@ -25,6 +25,19 @@ cdef extern from "fastconv/fastconv.h" nogil:
     ctypedef enum fastconv_activation:
         FASTCONV_IDENTITY
         FASTCONV_RELU
+        FASTCONV_LEAKY_RELU
+        FASTCONV_CLIPPED_RELU
+        FASTCONV_SIGMOID
+        FASTCONV_TANH
+        FASTCONV_SILU
+        FASTCONV_GELU
+        FASTCONV_GELU_TANH
+        FASTCONV_ELU
+        FASTCONV_SELU
+        FASTCONV_SOFTPLUS
+        FASTCONV_HARD_SIGMOID
+        FASTCONV_HARD_SWISH
+        FASTCONV_MISH
 
     ctypedef enum fastconv_padding:
         FASTCONV_PADDING_EXPLICIT
@@ -76,6 +89,8 @@ cdef extern from "fastconv/fastconv.h" nogil:
         const fastconv_tensor *residual
         int32_t activation
         int32_t reserved
+        double alpha
+        double beta
 
     ctypedef enum fastconv_precision:
         FASTCONV_PRECISION_HIGH
@@ -182,6 +197,13 @@ cdef extern from "fastconv/fastconv.h" nogil:
     fastconv_status fastconv_relu_backward(
         const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
         const fastconv_tensor *output, const fastconv_exec *exec)
+    fastconv_status fastconv_activate(
+        const fastconv_tensor *output, const fastconv_tensor *input,
+        fastconv_activation activation, double alpha, double beta, const fastconv_exec *exec)
+    fastconv_status fastconv_activate_backward(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
+        const fastconv_tensor *saved, fastconv_activation activation, double alpha, double beta,
+        const fastconv_exec *exec)
     fastconv_status fastconv_softmax(
         const fastconv_tensor *output, const fastconv_tensor *input, int axis, int log_softmax,
         const fastconv_exec *exec)

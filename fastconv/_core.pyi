@@ -1,7 +1,7 @@
 # The compiled module; functional, grad and runtime are its documented faces.
 from typing import Any, Literal, SupportsIndex, overload
 
-from fastconv._typing import Array, ArrayLike, Indices, Padding, Shape, Size
+from fastconv._typing import Activation, Array, ArrayLike, Indices, Padding, Shape, Size
 
 # ---- convolution
 
@@ -14,7 +14,7 @@ def conv_forward(
     padding: Padding,
     dilation: Size,
     groups: SupportsIndex,
-    activation: str | None,
+    activation: Activation,
     residual: ArrayLike | None,
     out: Array | None,
 ) -> Array: ...
@@ -28,7 +28,7 @@ def conv_transpose_forward(
     output_padding: Size,
     groups: SupportsIndex,
     dilation: Size,
-    activation: str | None,
+    activation: Activation,
     residual: ArrayLike | None,
     out: Array | None,
 ) -> Array: ...
@@ -62,7 +62,7 @@ def linear_forward(
     input: ArrayLike,
     weight: ArrayLike,
     bias: ArrayLike | None,
-    activation: str | None,
+    activation: Activation,
     residual: ArrayLike | None,
     out: Array | None,
 ) -> Array: ...
@@ -127,8 +127,10 @@ def col2im(
 
 # ---- elementwise, softmax, loss
 
-def relu(input: ArrayLike, out: Array | None) -> Array: ...
-def relu_backward(grad_output: ArrayLike, output: ArrayLike, out: Array | None) -> Array: ...
+def activate(activation: Activation, input: ArrayLike, out: Array | None) -> Array: ...
+def activate_backward(
+    activation: Activation, grad_output: ArrayLike, saved: ArrayLike, name: str, out: Array | None
+) -> Array: ...
 def softmax(input: ArrayLike, dim: SupportsIndex, log: bool, out: Array | None) -> Array: ...
 def softmax_backward(
     grad_output: ArrayLike, output: ArrayLike, dim: SupportsIndex, log: bool, out: Array | None

@@ -40,6 +40,25 @@ cdef char NATIVE_ORDER = b"<" if sys.byteorder == "little" else b">"
 cdef tuple DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
 cdef tuple PRECISIONS = ("high", "highest")  # in the order of fastconv_precision
 cdef object new_array = np.ndarray
+# The names of fastconv_activation, with the defaults of their parameters.
+cdef dict ACTIVATIONS = {
+    "relu": (FASTCONV_RELU,),
+    "leaky_relu": (FASTCONV_LEAKY_RELU, 0.01),
+    "clipped_relu": (FASTCONV_CLIPPED_RELU, 0.0, 6.0),
+    "relu6": (FASTCONV_CLIPPED_RELU, 0.0, 6.0),
+    "hardtanh": (FASTCONV_CLIPPED_RELU, -1.0, 1.0),
+    "sigmoid": (FASTCONV_SIGMOID,),
+    "tanh": (FASTCONV_TANH,),
+    "silu": (FASTCONV_SILU,),
+    "gelu": (FASTCONV_GELU,),
+    "gelu_tanh": (FASTCONV_GELU_TANH,),
+    "elu": (FASTCONV_ELU, 1.0),
+    "selu": (FASTCONV_SELU,),
+    "softplus": (FASTCONV_SOFTPLUS, 1.0, 20.0),
+    "hardsigmoid": (FASTCONV_HARD_SIGMOID,),
+    "hardswish": (FASTCONV_HARD_SWISH,),
+    "mish": (FASTCONV_MISH,),
+}
 
 
 cdef int check(fastconv_status status) except -1 nogil:
@@ -274,6 +293,32 @@ cdef class _Call:
 
 # ---- convolution ----------------------------------------------------------------------
 
+@cython.final
+@cython.no_gc
+cdef class _Activation:
+    """A name, or a name and as many parameters as wanted, as the library takes it."""
+
+    cdef fastconv_activation kind
+    cdef double[2] parameters
+
+    def __cinit__(self, value):
+        cdef int i
+        name = value[0] if isinstance(value, tuple) and value else value
+        given = value[1:] if isinstance(value, tuple) else ()
+        known = ACTIVATIONS.get(name) if isinstance(name, str) else None
+        if known is None:
+            raise ValueError("activation: expected None, a tuple of a name and numbers, or one of "
+                             f"{', '.join(map(repr, ACTIVATIONS))}, got {value!r}")
+        if len(given) >= len(known) or (given and name == "relu6"):
+            count = 0 if name == "relu6" else len(known) - 1
+            raise ValueError(f"activation: {name} has {count} parameter{'s'[:count != 1]}, "
+                             f"got {value!r}")
+        self.kind = known[0]
+        for i in range(len(known) - 1):
+            self.parameters[i] = number(
+                given[i] if i < len(given) else known[i + 1], "activation")
+
+
 cdef int epilogue(fastconv_epilogue *result, _Call call, int ndim, object bias,
                   object activation, object residual) except -1:
     memset(result, 0, sizeof(fastconv_epilogue))
@@ -282,10 +327,11 @@ cdef int epilogue(fastconv_epilogue *result, _Call call, int ndim, object bias,
         result.bias = call.take(bias, "bias")
     if residual is not None:
         result.residual = call.take(residual, "residual", ndim)
+    cdef _Activation function
     if activation is not None:
-        if activation != "relu":
-            raise ValueError(f"activation: expected None or 'relu', got {activation!r}")
-        result.activation = FASTCONV_RELU
+        function = _Activation(activation)
+        result.activation = function.kind
+        result.alpha, result.beta = function.parameters[0], function.parameters[1]
     return 0
 
 
@@ -484,22 +530,26 @@ def col2im(int nd, input, output_size, kernel_size, dilation, padding, stride, o
 
 # ---- elementwise, softmax, loss -------------------------------------------------------
 
-def relu(input, out):
+def activate(activation, input, out):
     cdef _Call call = _Call.__new__(_Call)
+    cdef _Activation f = _Activation(activation)
     cdef fastconv_tensor *x = call.take(input, "input")
     cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, x.shape, x, True)
     with nogil:
-        check(fastconv_relu(y, x, &call.context))
+        check(fastconv_activate(y, x, f.kind, f.parameters[0], f.parameters[1], &call.context))
     return call.result
 
 
-def relu_backward(grad_output, output, out):
+def activate_backward(activation, grad_output, saved, str name, out):
+    """`name` is that of `saved`: "output" or "input", whichever the function needs."""
     cdef _Call call = _Call.__new__(_Call)
+    cdef _Activation f = _Activation(activation)
     cdef fastconv_tensor *dy = call.take(grad_output, "grad_output")
-    cdef fastconv_tensor *y = call.take(output, "output")
+    cdef fastconv_tensor *x = call.take(saved, name)
     cdef fastconv_tensor *dx = call.output(out, dy.dtype, dy.ndim, dy.shape, dy, True)
     with nogil:
-        check(fastconv_relu_backward(dx, dy, y, &call.context))
+        check(fastconv_activate_backward(
+            dx, dy, x, f.kind, f.parameters[0], f.parameters[1], &call.context))
     return call.result
 
 

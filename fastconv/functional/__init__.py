@@ -11,6 +11,22 @@ memory is 64-byte aligned and comes from a pool that reuses it (`runtime.pool_st
 The gradients are in `fastconv.grad`.
 """
 
+from fastconv.functional.activation import (
+    elu,
+    gelu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+)
 from fastconv.functional.columns import (
     col2im,
     fold,
@@ -33,7 +49,6 @@ from fastconv.functional.loss import (
 )
 from fastconv.functional.pointwise import (
     log_softmax,
-    relu,
     softmax,
 )
 from fastconv.functional.pooling import (
@@ -54,8 +69,14 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "cross_entropy",
+    "elu",
     "fold",
+    "gelu",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "im2col",
+    "leaky_relu",
     "linear",
     "log_softmax",
     "max_pool1d",
@@ -64,7 +85,14 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "mish",
     "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
     "softmax",
+    "softplus",
+    "tanh",
     "unfold",
 ]

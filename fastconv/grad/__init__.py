@@ -6,6 +6,22 @@ memory layouts, dtypes, ``out`` and errors are as there, too; a new input gradie
 memory layout of `grad_output`, a new weight gradient is contiguous.
 """
 
+from fastconv.grad.activation import (
+    elu_backward,
+    gelu_backward,
+    hardsigmoid_backward,
+    hardswish_backward,
+    hardtanh_backward,
+    leaky_relu_backward,
+    mish_backward,
+    relu6_backward,
+    relu_backward,
+    selu_backward,
+    sigmoid_backward,
+    silu_backward,
+    softplus_backward,
+    tanh_backward,
+)
 from fastconv.grad.columns import (
     fold_backward,
     unfold_backward,
@@ -31,7 +47,6 @@ from fastconv.grad.loss import (
 )
 from fastconv.grad.pointwise import (
     log_softmax_backward,
-    relu_backward,
     softmax_backward,
 )
 from fastconv.grad.pooling import (
@@ -54,7 +69,13 @@ __all__ = [
     "conv3d_input",
     "conv3d_weight",
     "cross_entropy_backward",
+    "elu_backward",
     "fold_backward",
+    "gelu_backward",
+    "hardsigmoid_backward",
+    "hardswish_backward",
+    "hardtanh_backward",
+    "leaky_relu_backward",
     "linear_bias",
     "linear_input",
     "linear_weight",
@@ -65,7 +86,14 @@ __all__ = [
     "max_unpool1d_backward",
     "max_unpool2d_backward",
     "max_unpool3d_backward",
+    "mish_backward",
+    "relu6_backward",
     "relu_backward",
+    "selu_backward",
+    "sigmoid_backward",
+    "silu_backward",
     "softmax_backward",
+    "softplus_backward",
+    "tanh_backward",
     "unfold_backward",
 ]

@@ -1,6 +1,8 @@
 // The dense layer: a 1-D convolution with a filter of one tap whose positions are the rows.
 // (N, in) becomes (1, in, N) by a change of strides, so that forward and both gradients run
 // on the convolution's kernels.
+#include <algorithm>
+#include <cstring>
 #include <initializer_list>
 
 #include "api/call.h"
@@ -70,7 +72,8 @@ fastconv_status fastconv_linear_forward(const fastconv_tensor* output, const fas
     return fastconv_conv_forward(&y, &x, &w, epilogue, &params, exec);
   FASTCONV_TRY(check_tensor({epilogue->residual, "residual"}, 2, 2));
   const fastconv_tensor residual = as_signal(*epilogue->residual);
-  fastconv_epilogue view = *epilogue;
+  fastconv_epilogue view = {};  // the caller's may be shorter
+  std::memcpy(&view, epilogue, std::min(epilogue->struct_size, sizeof(view)));
   view.residual = &residual;
   return fastconv_conv_forward(&y, &x, &w, &view, &params, exec);
 }

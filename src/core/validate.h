@@ -43,6 +43,8 @@ bool window_output(const WindowAxis& axis, bool ceil_mode, int64_t* out);
 // epilogue's fields. `y` may be null: then p->out says what its spatial shape has to be.
 fastconv_status make_conv(Argument x, Argument weight, Argument y,
                           const fastconv_conv_params* params, ConvParams* p);
+// A known function whose parameters are numbers it is defined for.
+fastconv_status check_activation(int32_t kind, double alpha, double beta, Activation* activation);
 fastconv_status set_epilogue(const fastconv_epilogue* epilogue, Argument output, ConvParams* p);
 
 // Window problem over x (N, C, spatial); p->out is computed. is_pool also limits the padding

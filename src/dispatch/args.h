@@ -59,13 +59,14 @@ struct ColumnsArgs {
   Exec exec;
 };
 
-// Elementwise over a 5-D extent: out = f(a, b).
+// Elementwise over a 5-D extent: out = f(a, b), f the activation or its gradient.
 template <class T>
 struct ElementwiseArgs {
   T* out;
   const T* a;
   const T* b;  // null for a function of one argument
   int64_t extent[5], out_stride[5], a_stride[5], b_stride[5];
+  Activation activation;
   Exec exec;
 };
 

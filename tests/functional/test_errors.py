@@ -366,9 +366,51 @@ WRONG = {
     ),
     # ---- epilogue
     "unknown activation": (
-        lambda: F.conv2d(X, W, activation="tanh"),
+        lambda: F.conv2d(X, W, activation="rule"),
         ValueError,
-        ["activation", "'relu'", "'tanh'"],
+        ["activation", "'relu'", "'gelu'", "'rule'"],
+    ),
+    "activation with too many parameters": (
+        lambda: F.conv2d(X, W, activation=("leaky_relu", 0.1, 2)),
+        ValueError,
+        ["activation", "leaky_relu has 1 parameter", "('leaky_relu', 0.1, 2)"],
+    ),
+    "activation without a name": (
+        lambda: F.conv2d(X, W, activation=(0.1,)),
+        ValueError,
+        ["activation", "(0.1,)"],
+    ),
+    "activation with a parameter that is no number": (
+        lambda: F.conv2d(X, W, activation=("elu", "1")),
+        TypeError,
+        ["activation", "number", "'1'"],
+    ),
+    "bounds the wrong way round": (
+        lambda: F.conv2d(X, W, activation=("clipped_relu", 2, 1)),
+        ValueError,
+        ["activation", "lower bound", "2 and 1"],
+    ),
+    "parameter is NaN": (lambda: F.elu(X, np.nan), ValueError, ["activation", "NaN"]),
+    "softplus without a slope": (lambda: F.softplus(X, 0.0), ValueError, ["positive beta", "0"]),
+    "gelu approximated by what": (
+        lambda: F.gelu(X, "erf"),
+        ValueError,
+        ["approximate", "'tanh'", "'erf'"],
+    ),
+    "slope that hides the sign": (
+        lambda: G.leaky_relu_backward(X, X, -0.5),
+        ValueError,
+        ["negative_slope", "-0.5"],
+    ),
+    "alpha that hides the sign": (
+        lambda: G.elu_backward(X, X, -0.5),
+        ValueError,
+        ["alpha", "-0.5"],
+    ),
+    "input of another shape": (
+        lambda: G.silu_backward(X, X[:, :3]),
+        ValueError,
+        ["input", "(2, 4, 6, 7)", "(2, 3, 6, 7)"],
     ),
     "activation is a function": (
         lambda: F.linear(LOGITS, LOGITS, activation=F.relu),

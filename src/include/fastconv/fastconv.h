@@ -53,9 +53,23 @@ typedef enum fastconv_dtype {
   FASTCONV_INT64 = 2 /* indices and class labels only */
 } fastconv_dtype;
 
+/* Functions of one element x with up to two parameters; a NaN stays NaN. */
 typedef enum fastconv_activation {
   FASTCONV_IDENTITY = 0,
-  FASTCONV_RELU = 1 /* max(x, 0); NaN stays NaN */
+  FASTCONV_RELU = 1,         /* max(x, 0) */
+  FASTCONV_LEAKY_RELU = 2,   /* x, for x < 0 alpha x */
+  FASTCONV_CLIPPED_RELU = 3, /* min(max(x, alpha), beta): ReLU6, hardtanh */
+  FASTCONV_SIGMOID = 4,      /* 1 / (1 + exp(-x)) */
+  FASTCONV_TANH = 5,
+  FASTCONV_SILU = 6,          /* x sigmoid(x) */
+  FASTCONV_GELU = 7,          /* x Phi(x), Phi the normal distribution */
+  FASTCONV_GELU_TANH = 8,     /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+  FASTCONV_ELU = 9,           /* x, for x < 0 alpha (exp(x) - 1) */
+  FASTCONV_SELU = 10,         /* 1.0507... ELU of x with alpha 1.6733... */
+  FASTCONV_SOFTPLUS = 11,     /* log(1 + exp(alpha x)) / alpha; x where alpha x > beta */
+  FASTCONV_HARD_SIGMOID = 12, /* min(max(x + 3, 0), 6) / 6 */
+  FASTCONV_HARD_SWISH = 13,   /* x times that */
+  FASTCONV_MISH = 14          /* x tanh(log(1 + exp(x))) */
 } fastconv_activation;
 
 typedef enum fastconv_padding {
@@ -101,13 +115,15 @@ typedef struct fastconv_window_params {
   int64_t pad_after[FASTCONV_MAX_SPATIAL];
 } fastconv_window_params;
 
-/* What happens to a sum before it is stored: y = activation(sum + bias + residual). */
+/* What happens to a sum before it is stored: y = activation(sum + bias + residual). A
+ * struct_size that ends before alpha is one of version 0.1: both parameters are then 0. */
 typedef struct fastconv_epilogue {
   size_t struct_size;
   const fastconv_tensor *bias;     /* (channels,) or NULL */
   const fastconv_tensor *residual; /* the shape of the output, or NULL */
   int32_t activation;              /* fastconv_activation */
   int32_t reserved;
+  double alpha, beta; /* of the activation */
 } fastconv_epilogue;
 
 typedef enum fastconv_precision {
@@ -284,6 +300,21 @@ FASTCONV_API fastconv_status fastconv_relu_backward(const fastconv_tensor *grad_
                                                     const fastconv_tensor *grad_output,
                                                     const fastconv_tensor *output,
                                                     const fastconv_exec *exec);
+/* output = activation(input), and grad_input = grad_output * activation'(x). `saved` is the
+ * forward result where it determines the derivative: relu, leaky_relu (alpha >= 0),
+ * clipped_relu, sigmoid, tanh, elu (alpha >= 0), selu and hard_sigmoid. For silu, gelu,
+ * gelu_tanh, softplus, hard_swish and mish it is the forward input. At a kink the smaller
+ * derivative counts (for leaky_relu alpha). grad_input may be the same view as grad_output. */
+FASTCONV_API fastconv_status fastconv_activate(const fastconv_tensor *output,
+                                               const fastconv_tensor *input,
+                                               fastconv_activation activation, double alpha,
+                                               double beta, const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_activate_backward(const fastconv_tensor *grad_input,
+                                                        const fastconv_tensor *grad_output,
+                                                        const fastconv_tensor *saved,
+                                                        fastconv_activation activation,
+                                                        double alpha, double beta,
+                                                        const fastconv_exec *exec);
 /* Along `axis`: exp(x - max) / sum exp(x - max), or its logarithm if log_softmax != 0. */
 FASTCONV_API fastconv_status fastconv_softmax(const fastconv_tensor *output,
                                               const fastconv_tensor *input, int axis,
