@@ -138,7 +138,8 @@ void make_offsets(const PositionsPlan<T>& plan, const Phase& phase, const PatchL
 // out[m, i] = activation(tile[m][i] + bias[m] + residual[m, i])
 template <class T>
 void store_positions(const T* tile, int64_t pitch, int64_t outputs, int64_t positions,
-                     const T* bias, Strided<const T> residual, Strided<T> out, int32_t activation) {
+                     const T* bias, Strided<const T> residual, Strided<T> out,
+                     const Activation& activation) {
   const bool consecutive =
       out.position == 1 && (residual.data == nullptr || residual.position == 1);
   for (int64_t m = 0; m < outputs; ++m) {
@@ -156,7 +157,7 @@ void store_positions(const T* tile, int64_t pitch, int64_t outputs, int64_t posi
       for (int64_t i = 0; i < positions; ++i) {
         T x = from[i] + bias[m];
         if (add != nullptr) x += add[i * residual.position];
-        to[i * out.position] = activation == FASTCONV_RELU && x < T(0) ? T(0) : x;
+        to[i * out.position] = activate_element<T>(x, activation);
       }
     }
   }
