@@ -44,8 +44,23 @@ from fastconv.functional.convolution import (
 from fastconv.functional.dense import (
     linear,
 )
+from fastconv.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from fastconv.functional.loss import (
     cross_entropy,
+)
+from fastconv.functional.normalization import (
+    batch_norm,
+    fold_batch_norm,
+    group_norm,
+    layer_norm,
+    local_response_norm,
 )
 from fastconv.functional.pointwise import (
     log_softmax,
@@ -61,6 +76,8 @@ from fastconv.functional.pooling import (
 )
 
 __all__ = [
+    "alpha_dropout",
+    "batch_norm",
     "col2im",
     "conv1d",
     "conv2d",
@@ -69,15 +86,24 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "cross_entropy",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
+    "feature_alpha_dropout",
     "fold",
+    "fold_batch_norm",
     "gelu",
+    "group_norm",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
     "im2col",
+    "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "max_pool1d",
     "max_pool2d",

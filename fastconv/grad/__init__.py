@@ -7,6 +7,7 @@ memory layout of `grad_output`, a new weight gradient is contiguous.
 """
 
 from fastconv.grad.activation import (
+    activation_bias_backward,
     elu_backward,
     gelu_backward,
     hardsigmoid_backward,
@@ -42,8 +43,22 @@ from fastconv.grad.dense import (
     linear_input,
     linear_weight,
 )
+from fastconv.grad.dropout import (
+    alpha_dropout_backward,
+    dropout1d_backward,
+    dropout2d_backward,
+    dropout3d_backward,
+    dropout_backward,
+    feature_alpha_dropout_backward,
+)
 from fastconv.grad.loss import (
     cross_entropy_backward,
+)
+from fastconv.grad.normalization import (
+    batch_norm_backward,
+    group_norm_backward,
+    layer_norm_backward,
+    local_response_norm_backward,
 )
 from fastconv.grad.pointwise import (
     log_softmax_backward,
@@ -59,6 +74,9 @@ from fastconv.grad.pooling import (
 )
 
 __all__ = [
+    "activation_bias_backward",
+    "alpha_dropout_backward",
+    "batch_norm_backward",
     "conv1d_bias",
     "conv1d_input",
     "conv1d_weight",
@@ -69,16 +87,24 @@ __all__ = [
     "conv3d_input",
     "conv3d_weight",
     "cross_entropy_backward",
+    "dropout1d_backward",
+    "dropout2d_backward",
+    "dropout3d_backward",
+    "dropout_backward",
     "elu_backward",
+    "feature_alpha_dropout_backward",
     "fold_backward",
     "gelu_backward",
+    "group_norm_backward",
     "hardsigmoid_backward",
     "hardswish_backward",
     "hardtanh_backward",
+    "layer_norm_backward",
     "leaky_relu_backward",
     "linear_bias",
     "linear_input",
     "linear_weight",
+    "local_response_norm_backward",
     "log_softmax_backward",
     "max_pool1d_backward",
     "max_pool2d_backward",

@@ -56,6 +56,8 @@ fastconv_status make_window(Argument x, const fastconv_window_params* params, bo
 void spread_strides(const fastconv_tensor& tensor, int64_t strides[5]);
 void spread_shape(const fastconv_tensor& tensor, int64_t shape[5]);
 
+// exec's precision; its size is checked by choose_threads, before or after.
+fastconv_status check_precision(const fastconv_exec* exec);
 // Threads for a call of about `work` multiply-adds or elements, `grain` of which are worth
 // waking one more thread.
 fastconv_status choose_threads(const fastconv_exec* exec, double work, double grain, int* threads);

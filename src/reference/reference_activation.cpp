@@ -29,8 +29,33 @@ void activation_backward(const ElementwiseArgs<T>& args) {
   });
 }
 
+// The same over (N, C, ...), with dbias[c] = sum of out over n and the positions.
+template <class T>
+void activation_backward_bias(const NormArgs<T>& args) {
+  int64_t extent[5] = {args.extent[0], 1, args.extent[2], args.extent[3], args.extent[4]};
+  for (int64_t c = 0; c < args.extent[1]; ++c) {
+    double sum = 0;
+    for_each(extent, [&](int64_t n, int64_t, int64_t d, int64_t h, int64_t w) {
+      const T dy = args.dy[at(args.dy_stride, n, c, d, h, w)];
+      const T x = args.x[at(args.x_stride, n, c, d, h, w)];
+      const double slope = activation_slope(static_cast<double>(x), args.activation);
+      const T g = slope == 0 ? T{0} : static_cast<T>(static_cast<double>(dy) * slope);
+      args.out[at(args.out_stride, n, c, d, h, w)] = g;
+      sum += static_cast<double>(g);
+    });
+    args.dbias[c * args.dbias_stride] = static_cast<T>(sum);
+  }
+}
+
+template <class T>
+void activation_backward_bias_workspace(const NormArgs<T>& args) {
+  *args.workspace_size = 0;
+}
+
 }  // namespace
 }  // namespace fastconv
 
+FASTCONV_EXPORT(activation_backward_bias, NormArgs)
+FASTCONV_EXPORT(activation_backward_bias_workspace, NormArgs)
 FASTCONV_EXPORT(activation, ElementwiseArgs)
 FASTCONV_EXPORT(activation_backward, ElementwiseArgs)

@@ -29,6 +29,25 @@ FASTCONV_INLINE Vec<T> with_sign(Vec<T> a, Vec<T> b) {
                                   (reinterpret_cast<Bits<T>>(b) & sign));
 }
 
+template <class T>
+FASTCONV_INLINE Vec<T> square_root(Vec<T> x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_maskz_sqrt_ps(0xffff, x);
+  else
+    return _mm512_maskz_sqrt_pd(0xff, x);
+#else
+  FASTCONV_UNROLL
+  for (int i = 0; i < kLanes<T>; ++i) {
+    if constexpr (sizeof(T) == 4)
+      x[i] = __builtin_sqrtf(x[i]);
+    else
+      x[i] = __builtin_sqrt(x[i]);
+  }
+  return x;
+#endif
+}
+
 // min(max(x, lo), hi); NaN stays.
 template <class T>
 FASTCONV_INLINE Vec<T> clip(Vec<T> x, T lo, T hi) {

@@ -303,3 +303,19 @@ def test_parameters_of_an_epilogue_have_defaults(dtype):
     ):
         result = F.linear(x, w, activation=activation)
         np.testing.assert_allclose(result.ravel(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (5, 17), (2, 6, 5, 7), (4, 66, 9, 9)], ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_of_activation_and_bias_at_once(name, shape, isa, dtype, rng):
+    _, gradient, _, _, parameters = FUNCTIONS[name]
+    saved, dy = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    dx = gradient(dy, saved, *parameters)
+    dbias = dx.sum(axis=(0, *range(2, len(shape))), dtype=np.float64)
+    for view, dview in zip(every_layout(saved), every_layout(dy), strict=True):
+        got, db = G.activation_bias_backward(dview, view, epilogue(name))
+        np.testing.assert_array_equal(got, dx)
+        np.testing.assert_allclose(db, dbias, rtol=0, atol=300 * np.finfo(dtype).eps)
+    got, _ = G.activation_bias_backward(dy, saved, epilogue(name), out=dy)
+    assert got is dy
+    np.testing.assert_array_equal(dy, dx)
