@@ -15,7 +15,7 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
     PyObject_CheckBuffer, PyObject_GetBuffer,
 )
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint64_t, uintptr_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uintptr_t
 from libc.stdlib cimport llabs
 from libc.string cimport memcmp, memset
 
@@ -781,7 +781,7 @@ cdef int row_ndim(object normalized_shape, object input) except -1:
     cdef int count = len(shape)
     if count > FASTCONV_MAX_NDIM:
         raise ValueError(f"normalized_shape: expected at most 5 dimensions, got {shape!r}")
-    row = sizes(shape, count, "normalized_shape", False)
+    row = sizes(shape, count, "normalized_shape", False) if count > 0 else ()
     whole = np.shape(input)
     if count < 1 or whole[len(whole) - count:] != row:
         raise ValueError("normalized_shape: expected what the shape of input ends with, got "

@@ -131,10 +131,11 @@ struct ChannelNorm {
     const int threads = args.exec.threads;
     const int64_t groups = args.groups, size = channels / groups;
     const int64_t group_bytes = positions * size * (kOperands - 1) * int64_t{sizeof(T)};
-    if (!channels_last && group_bytes <= kNormCacheBytes && batches * groups >= threads) {
+    if (steps.needs_sums() && !channels_last && group_bytes <= kNormCacheBytes &&
+        batches * groups >= threads) {
       parallel_for(batches * groups, threads, [&](int64_t task, int) {
         const int64_t b = task / groups, g = task % groups;
-        for (int64_t c = g * size; c < (g + 1) * size && steps.needs_sums(); ++c)
+        for (int64_t c = g * size; c < (g + 1) * size; ++c)
           for (int64_t piece = 0; piece < pieces; ++piece) steps.sum_positions(b, c, piece);
         steps.finish(b, g);
         for (int64_t c = g * size; c < (g + 1) * size; ++c) steps.map_positions(b, c, 0, positions);
@@ -153,14 +154,18 @@ struct ChannelNorm {
       });
     for (int64_t b = 0; b < batches; ++b)
       for (int64_t g = 0; g < groups; ++g) steps.finish(b, g);
-    const int64_t parts = clamp(positions * (channels / rows) / kMapElements, 1, positions);
-    parallel_for(batches * rows * parts, threads, [&](int64_t task, int) {
-      const int64_t part = task % parts, b = task / parts / rows;
-      const int64_t begin = positions * part / parts, end = positions * (part + 1) / parts;
+    // In the order of memory: whole runs of positions, and the channels of one after the other.
+    const int64_t run_length = channels_last ? 1 : loops.extent[loops.ndim - 1];
+    const int64_t least = channels_last ? clamp(kMapElements / channels, 1, kMapElements) : 4096;
+    const int64_t part_size = (least + run_length - 1) / run_length * run_length;
+    const int64_t parts = (positions + part_size - 1) / part_size;
+    parallel_for(batches * parts * rows, threads, [&](int64_t task, int) {
+      const int64_t part = task / rows % parts, b = task / rows / parts;
+      const int64_t begin = part * part_size, end = clamp(begin + part_size, 0, positions);
       if (channels_last)
         steps.map_channels(b, begin, end);
       else
-        steps.map_positions(b, task / parts % rows, begin, end);
+        steps.map_positions(b, task % rows, begin, end);
       if (streams) end_stream();
     });
   }

@@ -51,6 +51,9 @@ void layer_norm_forward(const LayerNormArgs<T>& args) {
                                args.bias != nullptr ? args.bias_stride : nullptr};
   const Rows<4> it(args.extent, args.axis, strides);
   const int64_t step[4] = {it.step(0), it.step(1), it.step(2), it.step(3)};
+  constexpr int64_t L = kLanes<T>;
+  const bool affine_runs = args.weight != nullptr && args.bias != nullptr && step[0] == 1 &&
+                           step[1] == 1 && step[2] == 1 && step[3] == 1;
   const auto row_of = [&](int64_t row, const int64_t* stride) {
     return offset_of(row, args.axis, args.extent, stride);
   };
@@ -65,12 +68,23 @@ void layer_norm_forward(const LayerNormArgs<T>& args) {
       if (args.mean != nullptr) args.mean[row_of(r, args.mean_stride)] = mean;
       if (args.invstd != nullptr) args.invstd[row_of(r, args.invstd_stride)] = invstd;
       each_run(it.loops, 0, it.columns, [&](const int64_t* offset, int64_t count) {
-        for (int64_t i = 0; i < count; i += kLanes<T>) {
-          const int64_t n = clamp(count - i, 0, kLanes<T>);
-          Vec<T> y = (take(x + offset[1], step[1], i, n) - mean) * invstd;
-          if (args.weight != nullptr) y *= take(args.weight + offset[2], step[2], i, n);
-          if (args.bias != nullptr) y += take(args.bias + offset[3], step[3], i, n);
-          store_spaced(out + offset[0] + i * step[0], step[0], y, n);
+        const T* from = x + offset[1];
+        const T* weight = args.weight != nullptr ? args.weight + offset[2] : nullptr;
+        const T* bias = args.bias != nullptr ? args.bias + offset[3] : nullptr;
+        T* to = out + offset[0];
+        int64_t i = 0;
+        if (affine_runs)
+          for (; i + 2 * L <= count; i += 2 * L) {
+            FASTCONV_UNROLL
+            for (int64_t j = i; j < i + 2 * L; j += L)
+              store(to + j, (load(from + j) - mean) * invstd * load(weight + j) + load(bias + j));
+          }
+        for (; i < count; i += L) {
+          const int64_t n = clamp(count - i, 0, L);
+          Vec<T> y = (take(from, step[1], i, n) - mean) * invstd;
+          if (args.weight != nullptr) y *= take(weight, step[2], i, n);
+          if (args.bias != nullptr) y += take(bias, step[3], i, n);
+          store_spaced(to + i * step[0], step[0], y, n);
         }
       });
     }
@@ -85,7 +99,7 @@ struct LayerNormBackward {
   const int64_t* strides[6];
   Rows<6> it;
   int64_t step[6], pitch, pieces;
-  bool sums, long_rows;
+  bool sums, long_rows, dense;
 
   explicit LayerNormBackward(const LayerNormArgs<T>& from)
       : args(from),
@@ -96,7 +110,11 @@ struct LayerNormBackward {
                 from.dweight != nullptr ? from.dweight_stride : nullptr,
                 from.dbias != nullptr ? from.dbias_stride : nullptr},
         it(from.extent, from.axis, strides) {
-    for (int i = 0; i < 6; ++i) step[i] = it.step(i);
+    dense = true;
+    for (int i = 0; i < 6; ++i) {
+      step[i] = it.step(i);
+      dense &= step[i] == 1;
+    }
     pitch = (it.columns + 63) / 64 * 64;
     sums = from.dweight != nullptr || from.dbias != nullptr;
     long_rows = it.columns > kLongRow;
@@ -126,17 +144,35 @@ struct LayerNormBackward {
             args.mean[at(args.mean_stride)], args.invstd[at(args.invstd_stride)]};
   }
 
-  // f(offsets, i, lanes, element of the row) for every vector of the elements [begin, end).
+  // f(offsets, i, lanes, element of the row, which of two sums) for every vector of the elements
+  // [begin, end). Where all steps are 1, whole vectors are a loop of their own.
   template <class F>
   FASTCONV_INLINE void each(int64_t begin, int64_t end, const F& f) const {
     each_run(it.loops, begin, end, [&](const int64_t* offset, int64_t count) {
-      for (int64_t i = 0; i < count; i += L) f(offset, i, clamp(count - i, 0, L), begin + i);
+      int64_t i = 0;
+      if (dense)
+        for (; i + 2 * L <= count; i += 2 * L) {
+          f(offset, i, Whole{}, begin + i, 0);
+          f(offset, i + L, Whole{}, begin + i + L, 1);
+        }
+      for (; i < count; i += L) f(offset, i, clamp(count - i, 0, L), begin + i, 0);
       begin += count;
     });
   }
 
-  FASTCONV_INLINE Vec<T> weighted_dy(const Row& row, const int64_t* offset, int64_t i,
-                                     int64_t n) const {
+  // In place of a number of lanes: all, and neighbours in memory.
+  struct Whole {};
+  static FASTCONV_INLINE Vec<T> take(const T* p, int64_t, int64_t i, Whole) { return load(p + i); }
+  static FASTCONV_INLINE Vec<T> take(const T* p, int64_t step, int64_t i, int64_t n) {
+    return fastconv::take(p, step, i, n);
+  }
+  static FASTCONV_INLINE void put(T* p, int64_t, Vec<T> v, Whole) { store(p, v); }
+  static FASTCONV_INLINE void put(T* p, int64_t step, Vec<T> v, int64_t n) {
+    store_spaced(p, step, v, n);
+  }
+
+  template <class N>
+  FASTCONV_INLINE Vec<T> weighted_dy(const Row& row, const int64_t* offset, int64_t i, N n) const {
     const Vec<T> dy = take(row.dy + offset[kDy], step[kDy], i, n);
     if (args.weight == nullptr) return dy;
     return dy * take(args.weight + offset[kWeight], step[kWeight], i, n);
@@ -145,36 +181,36 @@ struct LayerNormBackward {
   void input_gradient(const Row& row) const {
     double g_sum = 0, gx_sum = 0;
     for (int64_t begin = 0; begin < it.columns; begin += kMomentsChunk) {
-      Vec<T> g_chunk = {}, gx_chunk = {};
+      Vec<T> g_chunk[2] = {}, gx_chunk[2] = {};
       each(begin, clamp(begin + kMomentsChunk, 0, it.columns),
-           [&](const int64_t* offset, int64_t i, int64_t n, int64_t) {
+           [&](const int64_t* offset, int64_t i, auto n, int64_t, int j) {
              const Vec<T> g = weighted_dy(row, offset, i, n);
-             g_chunk += g;
-             gx_chunk += g * (take(row.x + offset[kX], step[kX], i, n) - row.mean);
+             g_chunk[j] += g;
+             gx_chunk[j] += g * (take(row.x + offset[kX], step[kX], i, n) - row.mean);
            });
-      g_sum += static_cast<double>(sum_lanes<T>(g_chunk));
-      gx_sum += static_cast<double>(sum_lanes<T>(gx_chunk));
+      g_sum += static_cast<double>(sum_lanes<T>(g_chunk[0] + g_chunk[1]));
+      gx_sum += static_cast<double>(sum_lanes<T>(gx_chunk[0] + gx_chunk[1]));
     }
     const double invstd = static_cast<double>(row.invstd);
     const double count = static_cast<double>(it.columns);
     const T of_input = static_cast<T>(-invstd * invstd * invstd * (gx_sum / count));
     const T constant = static_cast<T>(-invstd * (g_sum / count));
-    each(0, it.columns, [&](const int64_t* offset, int64_t i, int64_t n, int64_t) {
+    each(0, it.columns, [&](const int64_t* offset, int64_t i, auto n, int64_t, int) {
       const Vec<T> g = weighted_dy(row, offset, i, n);
       const Vec<T> centred = take(row.x + offset[kX], step[kX], i, n) - row.mean;
-      store_spaced(row.dx + offset[kOut] + i * step[kOut], step[kOut],
-                   g * row.invstd + (centred * of_input + constant), n);
+      put(row.dx + offset[kOut] + i * step[kOut], step[kOut],
+          g * row.invstd + (centred * of_input + constant), n);
     });
   }
 
   // to[k] += dy * x^ and to[width + k] += dy for the elements [begin, end) of a row.
   void add_columns(const Row& row, int64_t begin, int64_t end, T* to, int64_t width) const {
-    each(begin, end, [&](const int64_t* offset, int64_t i, int64_t n, int64_t element) {
+    each(begin, end, [&](const int64_t* offset, int64_t i, auto n, int64_t element, int) {
       const Vec<T> dy = take(row.dy + offset[kDy], step[kDy], i, n);
       const Vec<T> normal = (take(row.x + offset[kX], step[kX], i, n) - row.mean) * row.invstd;
       T *dweight = to + element - begin, *dbias = dweight + width;
-      store_lanes(dweight, load_lanes(dweight, 0, n, T{0}) + dy * normal, n);
-      store_lanes(dbias, load_lanes(dbias, 0, n, T{0}) + dy, n);
+      put(dweight, 1, take(dweight, 1, 0, n) + dy * normal, n);
+      put(dbias, 1, take(dbias, 1, 0, n) + dy, n);
     });
   }
 
