@@ -1,7 +1,7 @@
 # Declarations of fastconv.h for Cython: `from fastconv cimport _capi`. The header holds the
 # documentation; compile with -I fastconv.runtime.get_include() and link with libfastconv in
 # fastconv.runtime.get_library_dir(). No function touches a Python object, so all are nogil.
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 
 cdef extern from "fastconv/fastconv.h" nogil:
@@ -26,6 +26,19 @@ cdef extern from "fastconv/fastconv.h" nogil:
     ctypedef enum fastconv_activation:
         FASTCONV_IDENTITY
         FASTCONV_RELU
+        FASTCONV_LEAKY_RELU
+        FASTCONV_CLIPPED_RELU
+        FASTCONV_SIGMOID
+        FASTCONV_TANH
+        FASTCONV_SILU
+        FASTCONV_GELU
+        FASTCONV_GELU_TANH
+        FASTCONV_ELU
+        FASTCONV_SELU
+        FASTCONV_SOFTPLUS
+        FASTCONV_HARD_SIGMOID
+        FASTCONV_HARD_SWISH
+        FASTCONV_MISH
 
     ctypedef enum fastconv_padding:
         FASTCONV_PADDING_EXPLICIT
@@ -77,6 +90,8 @@ cdef extern from "fastconv/fastconv.h" nogil:
         const fastconv_tensor *residual
         int32_t activation
         int32_t reserved
+        double alpha
+        double beta
 
     ctypedef enum fastconv_precision:
         FASTCONV_PRECISION_HIGH
@@ -93,6 +108,30 @@ cdef extern from "fastconv/fastconv.h" nogil:
         size_t struct_size
         int64_t ignore_index
         double label_smoothing
+
+    ctypedef struct fastconv_dropout_params:
+        size_t struct_size
+        double p
+        uint64_t seed
+        int32_t alpha
+        int32_t shared_ndim
+
+    ctypedef struct fastconv_norm_params:
+        size_t struct_size
+        int32_t training
+        int32_t activation
+        int64_t num_groups
+        int32_t normalized_ndim
+        int32_t reserved
+        double eps
+        double momentum
+
+    ctypedef struct fastconv_local_response_params:
+        size_t struct_size
+        int64_t size
+        double alpha
+        double beta
+        double k
 
     # ---- the library
     const char *fastconv_version()
@@ -207,6 +246,17 @@ cdef extern from "fastconv/fastconv.h" nogil:
     fastconv_status fastconv_relu_backward(
         const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
         const fastconv_tensor *output, const fastconv_exec *exec)
+    fastconv_status fastconv_activate(
+        const fastconv_tensor *output, const fastconv_tensor *input,
+        fastconv_activation activation, double alpha, double beta, const fastconv_exec *exec)
+    fastconv_status fastconv_activate_backward(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
+        const fastconv_tensor *saved, fastconv_activation activation, double alpha, double beta,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_activate_backward_bias(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_bias,
+        const fastconv_tensor *grad_output, const fastconv_tensor *saved,
+        fastconv_activation activation, double alpha, double beta, const fastconv_exec *exec)
     fastconv_status fastconv_softmax(
         const fastconv_tensor *output, const fastconv_tensor *input, int axis, int log_softmax,
         const fastconv_exec *exec)
@@ -221,6 +271,54 @@ cdef extern from "fastconv/fastconv.h" nogil:
         const fastconv_tensor *grad_input, const fastconv_tensor *grad_loss,
         const fastconv_tensor *input, const fastconv_tensor *target,
         const fastconv_cross_entropy_params *params, const fastconv_exec *exec)
+
+    # ---- dropout
+    fastconv_status fastconv_dropout(
+        const fastconv_tensor *output, const fastconv_tensor *input,
+        const fastconv_dropout_params *params, const fastconv_exec *exec)
+    fastconv_status fastconv_dropout_backward(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
+        const fastconv_dropout_params *params, const fastconv_exec *exec)
+
+    # ---- normalisation
+    fastconv_status fastconv_batch_norm_forward(
+        const fastconv_tensor *output, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+        const fastconv_tensor *running_mean, const fastconv_tensor *running_var,
+        const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_tensor *bias,
+        const fastconv_norm_params *params, const fastconv_exec *exec)
+    fastconv_status fastconv_batch_norm_backward(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_weight,
+        const fastconv_tensor *grad_bias, const fastconv_tensor *grad_output,
+        const fastconv_tensor *input, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+        const fastconv_tensor *weight, const fastconv_tensor *bias,
+        const fastconv_norm_params *params, const fastconv_exec *exec)
+    fastconv_status fastconv_group_norm_forward(
+        const fastconv_tensor *output, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+        const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_tensor *bias,
+        const fastconv_norm_params *params, const fastconv_exec *exec)
+    fastconv_status fastconv_group_norm_backward(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_weight,
+        const fastconv_tensor *grad_bias, const fastconv_tensor *grad_output,
+        const fastconv_tensor *input, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+        const fastconv_tensor *weight, const fastconv_norm_params *params,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_layer_norm_forward(
+        const fastconv_tensor *output, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+        const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_tensor *bias,
+        const fastconv_norm_params *params, const fastconv_exec *exec)
+    fastconv_status fastconv_layer_norm_backward(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_weight,
+        const fastconv_tensor *grad_bias, const fastconv_tensor *grad_output,
+        const fastconv_tensor *input, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+        const fastconv_tensor *weight, const fastconv_norm_params *params,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_local_response_norm(
+        const fastconv_tensor *output, const fastconv_tensor *input,
+        const fastconv_local_response_params *params, const fastconv_exec *exec)
+    fastconv_status fastconv_local_response_norm_backward(
+        const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
+        const fastconv_tensor *input, const fastconv_local_response_params *params,
+        const fastconv_exec *exec)
 
     # ---- measuring
     fastconv_status fastconv_measure(

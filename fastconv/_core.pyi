@@ -2,6 +2,7 @@
 from typing import Any, Literal, SupportsIndex, overload
 
 from fastconv._typing import (
+    Activation,
     Argmax,
     Array,
     ArrayLike,
@@ -23,7 +24,7 @@ def conv_forward(
     padding: Padding,
     dilation: Size,
     groups: SupportsIndex,
-    activation: str | None,
+    activation: Activation,
     residual: ArrayLike | None,
     out: Array | None,
 ) -> Array: ...
@@ -37,7 +38,7 @@ def conv_transpose_forward(
     output_padding: Size,
     groups: SupportsIndex,
     dilation: Size,
-    activation: str | None,
+    activation: Activation,
     residual: ArrayLike | None,
     out: Array | None,
 ) -> Array: ...
@@ -71,7 +72,7 @@ def linear_forward(
     input: ArrayLike,
     weight: ArrayLike,
     bias: ArrayLike | None,
-    activation: str | None,
+    activation: Activation,
     residual: ArrayLike | None,
     out: Array | None,
 ) -> Array: ...
@@ -184,8 +185,13 @@ def col2im(
 
 # ---- elementwise, softmax, loss
 
-def relu(input: ArrayLike, out: Array | None) -> Array: ...
-def relu_backward(grad_output: ArrayLike, output: ArrayLike, out: Array | None) -> Array: ...
+def activate(activation: Activation, input: ArrayLike, out: Array | None) -> Array: ...
+def activate_backward(
+    activation: Activation, grad_output: ArrayLike, saved: ArrayLike, name: str, out: Array | None
+) -> Array: ...
+def activate_backward_bias(
+    activation: Activation, grad_output: ArrayLike, saved: ArrayLike, out: Array | None
+) -> tuple[Array, Array]: ...
 def softmax(input: ArrayLike, dim: SupportsIndex, log: bool, out: Array | None) -> Array: ...
 def softmax_backward(
     grad_output: ArrayLike, output: ArrayLike, dim: SupportsIndex, log: bool, out: Array | None
@@ -199,6 +205,90 @@ def cross_entropy_backward(
     target: ArrayLike,
     ignore_index: SupportsIndex,
     label_smoothing: float,
+    out: Array | None,
+) -> Array: ...
+
+# ---- dropout
+
+def dropout(
+    backward: bool,
+    input: ArrayLike,
+    p: float,
+    seed: SupportsIndex,
+    alpha: bool,
+    shared_ndim: int,
+    out: Array | None,
+) -> Array: ...
+
+# ---- normalisation
+
+def batch_norm_forward(
+    input: ArrayLike,
+    running_mean: ArrayLike | None,
+    running_var: ArrayLike | None,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    activation: str | None,
+    statistics: bool,
+    out: Array | None,
+) -> Array | tuple[Array, Array, Array]: ...
+def batch_norm_backward(
+    grad_output: ArrayLike,
+    input: ArrayLike,
+    weight: ArrayLike | None,
+    mean: ArrayLike,
+    invstd: ArrayLike,
+    bias: ArrayLike | None,
+    training: bool,
+    activation: str | None,
+    out: Array | None,
+) -> tuple[Array, Array, Array]: ...
+def group_norm_forward(
+    input: ArrayLike,
+    num_groups: SupportsIndex,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    eps: float,
+    statistics: bool,
+    out: Array | None,
+) -> Array | tuple[Array, Array, Array]: ...
+def group_norm_backward(
+    grad_output: ArrayLike,
+    input: ArrayLike,
+    num_groups: SupportsIndex,
+    weight: ArrayLike | None,
+    mean: ArrayLike,
+    invstd: ArrayLike,
+    out: Array | None,
+) -> tuple[Array, Array, Array]: ...
+def layer_norm_forward(
+    input: ArrayLike,
+    normalized_shape: Size,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    eps: float,
+    statistics: bool,
+    out: Array | None,
+) -> Array | tuple[Array, Array, Array]: ...
+def layer_norm_backward(
+    grad_output: ArrayLike,
+    input: ArrayLike,
+    normalized_shape: Size,
+    weight: ArrayLike | None,
+    mean: ArrayLike,
+    invstd: ArrayLike,
+    out: Array | None,
+) -> tuple[Array, Array, Array]: ...
+def local_response_norm(
+    grad_output: ArrayLike | None,
+    input: ArrayLike,
+    size: SupportsIndex,
+    alpha: float,
+    beta: float,
+    k: float,
     out: Array | None,
 ) -> Array: ...
 

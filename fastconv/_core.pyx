@@ -33,7 +33,7 @@ cdef extern from *:
     int32_t precision_here "fastconv_precision_here"
 
 cdef enum:
-    MAX_OPERANDS = 5
+    MAX_OPERANDS = 9
     MAX_ISAS = 16
 
 cdef char NATIVE_ORDER = b"<" if sys.byteorder == "little" else b">"
@@ -41,6 +41,25 @@ cdef tuple DTYPES = (
     np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint8))
 cdef tuple PRECISIONS = ("high", "highest")  # in the order of fastconv_precision
 cdef object new_array = np.ndarray
+# The names of fastconv_activation, with the defaults of their parameters.
+cdef dict ACTIVATIONS = {
+    "relu": (FASTCONV_RELU,),
+    "leaky_relu": (FASTCONV_LEAKY_RELU, 0.01),
+    "clipped_relu": (FASTCONV_CLIPPED_RELU, 0.0, 6.0),
+    "relu6": (FASTCONV_CLIPPED_RELU, 0.0, 6.0),
+    "hardtanh": (FASTCONV_CLIPPED_RELU, -1.0, 1.0),
+    "sigmoid": (FASTCONV_SIGMOID,),
+    "tanh": (FASTCONV_TANH,),
+    "silu": (FASTCONV_SILU,),
+    "gelu": (FASTCONV_GELU,),
+    "gelu_tanh": (FASTCONV_GELU_TANH,),
+    "elu": (FASTCONV_ELU, 1.0),
+    "selu": (FASTCONV_SELU,),
+    "softplus": (FASTCONV_SOFTPLUS, 1.0, 20.0),
+    "hardsigmoid": (FASTCONV_HARD_SIGMOID,),
+    "hardswish": (FASTCONV_HARD_SWISH,),
+    "mish": (FASTCONV_MISH,),
+}
 
 
 cdef int check(fastconv_status status) except -1 nogil:
@@ -280,6 +299,32 @@ cdef class _Call:
 
 # ---- convolution ----------------------------------------------------------------------
 
+@cython.final
+@cython.no_gc
+cdef class _Activation:
+    """A name, or a name and as many parameters as wanted, as the library takes it."""
+
+    cdef fastconv_activation kind
+    cdef double[2] parameters
+
+    def __cinit__(self, value):
+        cdef int i
+        name = value[0] if isinstance(value, tuple) and value else value
+        given = value[1:] if isinstance(value, tuple) else ()
+        known = ACTIVATIONS.get(name) if isinstance(name, str) else None
+        if known is None:
+            raise ValueError("activation: expected None, a tuple of a name and numbers, or one of "
+                             f"{', '.join(map(repr, ACTIVATIONS))}, got {value!r}")
+        if len(given) >= len(known) or (given and name == "relu6"):
+            count = 0 if name == "relu6" else len(known) - 1
+            raise ValueError(f"activation: {name} has {count} parameter{'s'[:count != 1]}, "
+                             f"got {value!r}")
+        self.kind = known[0]
+        for i in range(len(known) - 1):
+            self.parameters[i] = number(
+                given[i] if i < len(given) else known[i + 1], "activation")
+
+
 cdef int epilogue(fastconv_epilogue *result, _Call call, int ndim, object bias,
                   object activation, object residual) except -1:
     memset(result, 0, sizeof(fastconv_epilogue))
@@ -288,10 +333,11 @@ cdef int epilogue(fastconv_epilogue *result, _Call call, int ndim, object bias,
         result.bias = call.take(bias, "bias")
     if residual is not None:
         result.residual = call.take(residual, "residual", ndim)
+    cdef _Activation function
     if activation is not None:
-        if activation != "relu":
-            raise ValueError(f"activation: expected None or 'relu', got {activation!r}")
-        result.activation = FASTCONV_RELU
+        function = _Activation(activation)
+        result.activation = function.kind
+        result.alpha, result.beta = function.parameters[0], function.parameters[1]
     return 0
 
 
@@ -600,23 +646,43 @@ def col2im(int nd, input, output_size, kernel_size, dilation, padding, stride, o
 
 # ---- elementwise, softmax, loss -------------------------------------------------------
 
-def relu(input, out):
+def activate(activation, input, out):
     cdef _Call call = _Call.__new__(_Call)
+    cdef _Activation f = _Activation(activation)
     cdef fastconv_tensor *x = call.take(input, "input")
     cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, x.shape, x, True)
     with nogil:
-        check(fastconv_relu(y, x, &call.context))
+        check(fastconv_activate(y, x, f.kind, f.parameters[0], f.parameters[1], &call.context))
     return call.result
 
 
-def relu_backward(grad_output, output, out):
+def activate_backward(activation, grad_output, saved, str name, out):
+    """`name` is that of `saved`: "output" or "input", whichever the function needs."""
     cdef _Call call = _Call.__new__(_Call)
+    cdef _Activation f = _Activation(activation)
     cdef fastconv_tensor *dy = call.take(grad_output, "grad_output")
-    cdef fastconv_tensor *y = call.take(output, "output")
+    cdef fastconv_tensor *x = call.take(saved, name)
     cdef fastconv_tensor *dx = call.output(out, dy.dtype, dy.ndim, dy.shape, dy, True)
     with nogil:
-        check(fastconv_relu_backward(dx, dy, y, &call.context))
+        check(fastconv_activate_backward(
+            dx, dy, x, f.kind, f.parameters[0], f.parameters[1], &call.context))
     return call.result
+
+
+def activate_backward_bias(activation, grad_output, saved, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef _Activation f = _Activation(activation)
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output")
+    cdef fastconv_tensor *x = call.take(saved, "saved")
+    if dy.ndim < 2:
+        raise ValueError(f"grad_output: expected 2 to 5 dimensions, got {np.shape(grad_output)}")
+    cdef fastconv_tensor *db = call.output(None, dy.dtype, 1, dy.shape + 1)
+    dbias = call.result
+    cdef fastconv_tensor *dx = call.output(out, dy.dtype, dy.ndim, dy.shape, dy, True)
+    with nogil:
+        check(fastconv_activate_backward_bias(
+            dx, db, dy, x, f.kind, f.parameters[0], f.parameters[1], &call.context))
+    return call.result, dbias
 
 
 def softmax(input, dim, bint log, out):
@@ -667,6 +733,223 @@ def cross_entropy_backward(grad_loss, input, target, ignore_index, label_smoothi
     cdef fastconv_tensor *dx = call.output(out, x.dtype, x.ndim, x.shape, x, True)
     with nogil:
         check(fastconv_cross_entropy_backward(dx, dl, x, t, &params, &call.context))
+    return call.result
+
+
+# ---- dropout --------------------------------------------------------------------------
+
+def dropout(bint backward, input, p, seed, bint alpha, int shared_ndim, out):
+    """The function or its gradient; `shared_ndim` -1 leaves samples and channels apart."""
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_dropout_params params
+    params.struct_size = sizeof(params)
+    params.p = number(p, "p")
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise TypeError(f"seed: expected an int, got {seed!r}")
+    if not 0 <= seed.__index__() < 2**64:
+        raise ValueError(f"seed: expected an int in [0, 2**64), got {seed!r}")
+    params.seed = seed.__index__()
+    params.alpha = alpha
+    cdef fastconv_tensor *x = call.take(input, "grad_output" if backward else "input")
+    params.shared_ndim = max(x.ndim - 2, 0) if shared_ndim < 0 else shared_ndim
+    cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, x.shape, x, True)
+    with nogil:
+        if backward:
+            check(fastconv_dropout_backward(y, x, &params, &call.context))
+        else:
+            check(fastconv_dropout(y, x, &params, &call.context))
+    return call.result
+
+
+# ---- normalisation --------------------------------------------------------------------
+
+cdef fastconv_tensor *optional(_Call call, object array, str name) except? NULL:
+    """The memory of an argument that may be None."""
+    return NULL if array is None else call.take(array, name)
+
+
+cdef tuple new_statistics(_Call call, const fastconv_tensor *x, int ndim, const int64_t *shape,
+                          fastconv_tensor **mean, fastconv_tensor **invstd):
+    """New arrays for mean and invstd."""
+    mean[0] = call.output(None, x.dtype, ndim, shape)
+    result = call.result
+    invstd[0] = call.output(None, x.dtype, ndim, shape)
+    return result, call.result
+
+
+cdef norm_params(fastconv_norm_params *params, object eps):
+    memset(params, 0, sizeof(fastconv_norm_params))
+    params.struct_size = sizeof(fastconv_norm_params)
+    params.eps = number(eps, "eps")
+
+
+cdef int relu_only(object activation) except -1:
+    if activation is not None and activation != "relu":
+        raise ValueError(f"activation: expected None or 'relu', got {activation!r}")
+    return FASTCONV_IDENTITY if activation is None else FASTCONV_RELU
+
+
+def batch_norm_forward(input, running_mean, running_var, weight, bias, bint training, momentum,
+                       eps, activation, bint statistics, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_norm_params params
+    cdef fastconv_tensor *mean = NULL
+    cdef fastconv_tensor *invstd = NULL
+    cdef fastconv_tensor *moving_mean = NULL
+    cdef fastconv_tensor *moving_var = NULL
+    norm_params(&params, eps)
+    params.training = training
+    params.activation = relu_only(activation)
+    params.momentum = number(momentum, "momentum")
+    cdef fastconv_tensor *x = call.take(input, "input")
+    if x.ndim < 2:
+        raise ValueError(f"input: expected 2 to 5 dimensions, got shape {np.shape(input)}")
+    if running_mean is not None:
+        moving_mean = call.take(running_mean, "running_mean", -1, training)
+    if running_var is not None:
+        moving_var = call.take(running_var, "running_var", -1, training)
+    cdef fastconv_tensor *w = optional(call, weight, "weight")
+    cdef fastconv_tensor *b = optional(call, bias, "bias")
+    more = ()
+    if statistics:
+        more = new_statistics(call, x, 1, x.shape + 1, &mean, &invstd)
+    cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, x.shape, x, True)
+    with nogil:
+        check(fastconv_batch_norm_forward(
+            y, mean, invstd, moving_mean, moving_var, x, w, b, &params, &call.context))
+    return (call.result, *more) if statistics else call.result
+
+
+cdef tuple norm_backward(int kind, object grad_output, object input, object weight, object mean,
+                         object invstd, object bias, fastconv_norm_params *params, object out):
+    """Gradients of input, weight and bias; kind 0 is batch_norm, 1 group_norm, 2 layer_norm."""
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_tensor *dw
+    cdef fastconv_tensor *db
+    cdef fastconv_tensor *dy = call.take(grad_output, "grad_output")
+    cdef fastconv_tensor *x = call.take(input, "input")
+    cdef fastconv_tensor *m = call.take(mean, "mean")
+    cdef fastconv_tensor *s = call.take(invstd, "invstd")
+    cdef fastconv_tensor *w = optional(call, weight, "weight")
+    cdef fastconv_tensor *b = optional(call, bias, "bias")
+    cdef int columns = params.normalized_ndim if kind == 2 else 1
+    if x.ndim < (columns if kind == 2 else 2):
+        raise ValueError(f"input: expected {columns if kind == 2 else 2} to 5 dimensions, "
+                         f"got shape {np.shape(input)}")
+    cdef const int64_t *shape = x.shape + (x.ndim - columns if kind == 2 else 1)
+    dw = call.output(None, x.dtype, columns, shape)
+    dweight = call.result
+    db = call.output(None, x.dtype, columns, shape)
+    dbias = call.result
+    cdef fastconv_tensor *dx = call.output(out, dy.dtype, dy.ndim, dy.shape, dy, True)
+    with nogil:
+        if kind == 0:
+            check(fastconv_batch_norm_backward(
+                dx, dw, db, dy, x, m, s, w, b, params, &call.context))
+        elif kind == 1:
+            check(fastconv_group_norm_backward(
+                dx, dw, db, dy, x, m, s, w, params, &call.context))
+        else:
+            check(fastconv_layer_norm_backward(
+                dx, dw, db, dy, x, m, s, w, params, &call.context))
+    return call.result, dweight, dbias
+
+
+def batch_norm_backward(grad_output, input, weight, mean, invstd, bias, bint training, activation,
+                        out):
+    cdef fastconv_norm_params params
+    norm_params(&params, 0)
+    params.training = training
+    params.activation = relu_only(activation)
+    return norm_backward(0, grad_output, input, weight, mean, invstd, bias, &params, out)
+
+
+def group_norm_forward(input, num_groups, weight, bias, eps, bint statistics, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_norm_params params
+    cdef fastconv_tensor *mean = NULL
+    cdef fastconv_tensor *invstd = NULL
+    norm_params(&params, eps)
+    integers(&params.num_groups, 0, num_groups, "num_groups")
+    cdef fastconv_tensor *x = call.take(input, "input")
+    cdef fastconv_tensor *w = optional(call, weight, "weight")
+    cdef fastconv_tensor *b = optional(call, bias, "bias")
+    cdef int64_t *shape = [x.shape[0], max(params.num_groups, 0)]
+    more = ()
+    if statistics:
+        more = new_statistics(call, x, 2, shape, &mean, &invstd)
+    cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, x.shape, x, True)
+    with nogil:
+        check(fastconv_group_norm_forward(y, mean, invstd, x, w, b, &params, &call.context))
+    return (call.result, *more) if statistics else call.result
+
+
+def group_norm_backward(grad_output, input, num_groups, weight, mean, invstd, out):
+    cdef fastconv_norm_params params
+    norm_params(&params, 0)
+    integers(&params.num_groups, 0, num_groups, "num_groups")
+    return norm_backward(1, grad_output, input, weight, mean, invstd, None, &params, out)
+
+
+cdef int row_ndim(object normalized_shape, object input) except -1:
+    """How many of the last dimensions are a row."""
+    shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+    cdef int count = len(shape)
+    if count > FASTCONV_MAX_NDIM:
+        raise ValueError(f"normalized_shape: expected at most 5 dimensions, got {shape!r}")
+    row = sizes(shape, count, "normalized_shape", False) if count > 0 else ()
+    whole = np.shape(input)
+    if count < 1 or whole[len(whole) - count:] != row:
+        raise ValueError("normalized_shape: expected what the shape of input ends with, got "
+                         f"{normalized_shape!r} for shape {whole}")
+    return count
+
+
+def layer_norm_forward(input, normalized_shape, weight, bias, eps, bint statistics, out):
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_norm_params params
+    cdef fastconv_tensor *mean = NULL
+    cdef fastconv_tensor *invstd = NULL
+    norm_params(&params, eps)
+    cdef fastconv_tensor *x = call.take(input, "input")
+    params.normalized_ndim = row_ndim(normalized_shape, input)
+    cdef fastconv_tensor *w = optional(call, weight, "weight")
+    cdef fastconv_tensor *b = optional(call, bias, "bias")
+    more = ()
+    if statistics:
+        more = new_statistics(
+            call, x, x.ndim - params.normalized_ndim, x.shape, &mean, &invstd)
+    cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, x.shape, x, True)
+    with nogil:
+        check(fastconv_layer_norm_forward(y, mean, invstd, x, w, b, &params, &call.context))
+    return (call.result, *more) if statistics else call.result
+
+
+def layer_norm_backward(grad_output, input, normalized_shape, weight, mean, invstd, out):
+    cdef fastconv_norm_params params
+    norm_params(&params, 0)
+    params.normalized_ndim = row_ndim(normalized_shape, input)
+    return norm_backward(2, grad_output, input, weight, mean, invstd, None, &params, out)
+
+
+def local_response_norm(grad_output, input, size, alpha, beta, k, out):
+    """The function or, unless `grad_output` is None, its gradient."""
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_local_response_params params
+    params.struct_size = sizeof(params)
+    integers(&params.size, 0, size, "size")
+    params.alpha = number(alpha, "alpha")
+    params.beta = number(beta, "beta")
+    params.k = number(k, "k")
+    cdef fastconv_tensor *dy = optional(call, grad_output, "grad_output")
+    cdef fastconv_tensor *x = call.take(input, "input")
+    cdef fastconv_tensor *like = x if dy == NULL else dy
+    cdef fastconv_tensor *y = call.output(out, like.dtype, like.ndim, like.shape, like, True)
+    with nogil:
+        if dy == NULL:
+            check(fastconv_local_response_norm(y, x, &params, &call.context))
+        else:
+            check(fastconv_local_response_norm_backward(y, dy, x, &params, &call.context))
     return call.result
 
 

@@ -25,5 +25,6 @@ Shape: TypeAlias = Sequence[SupportsIndex]
 Padding: TypeAlias = (
     Size | Sequence[tuple[SupportsIndex, SupportsIndex]] | Literal["valid", "same"] | str
 )
-Activation: TypeAlias = Literal["relu"] | None
+#: A name, or a tuple of a name and its parameters.
+Activation: TypeAlias = str | tuple[str | float, ...] | None
 Reduction: TypeAlias = Literal["mean", "sum", "none"]

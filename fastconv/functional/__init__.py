@@ -11,6 +11,22 @@ memory is 64-byte aligned and comes from a pool that reuses it (`runtime.pool_st
 The gradients are in `fastconv.grad`.
 """
 
+from fastconv.functional.activation import (
+    elu,
+    gelu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+)
 from fastconv.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -41,12 +57,26 @@ from fastconv.functional.convolution import (
 from fastconv.functional.dense import (
     linear,
 )
+from fastconv.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from fastconv.functional.loss import (
     cross_entropy,
 )
+from fastconv.functional.normalization import (
+    batch_norm,
+    fold_batch_norm,
+    group_norm,
+    layer_norm,
+    local_response_norm,
+)
 from fastconv.functional.pointwise import (
     log_softmax,
-    relu,
     softmax,
 )
 from fastconv.functional.pooling import (
@@ -65,9 +95,11 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "batch_norm",
     "col2im",
     "conv1d",
     "conv2d",
@@ -76,9 +108,24 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "cross_entropy",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "elu",
+    "feature_alpha_dropout",
     "fold",
+    "fold_batch_norm",
+    "gelu",
+    "group_norm",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "im2col",
+    "layer_norm",
+    "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "max_pool1d",
     "max_pool2d",
@@ -86,7 +133,14 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "mish",
     "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
     "softmax",
+    "softplus",
+    "tanh",
     "unfold",
 ]

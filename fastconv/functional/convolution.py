@@ -83,8 +83,13 @@ def conv2d(
     groups : int
         Splits the channels: filters of group g see the g-th part of the input channels.
         ``groups=IC`` is a depthwise convolution.
-    activation : {"relu"}, optional
-        Applied to the sum while it is stored.
+    activation : str or tuple, optional
+        Applied to the sum while it is stored: ``"relu"``, ``"leaky_relu"``, ``"relu6"``,
+        ``"clipped_relu"``, ``"hardtanh"``, ``"sigmoid"``, ``"tanh"``, ``"silu"``, ``"gelu"``,
+        ``"gelu_tanh"``, ``"elu"``, ``"selu"``, ``"softplus"``, ``"hardsigmoid"``,
+        ``"hardswish"`` or ``"mish"``. Other parameters than the defaults of the functions of
+        these names come in a tuple: ``("leaky_relu", 0.2)``, ``("clipped_relu", 0.0, 20.0)``
+        (the bounds, by default 0 and 6).
     residual : array of the shape of the output, optional
         Added to the sum before the activation.
     out : array of the shape of the output, optional

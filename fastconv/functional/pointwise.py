@@ -1,4 +1,4 @@
-"""Elementwise functions and softmax."""
+"""Softmax."""
 
 from __future__ import annotations
 
@@ -8,38 +8,6 @@ from fastconv import _core
 
 if TYPE_CHECKING:
     from fastconv._typing import Array, ArrayLike
-
-
-def relu(input: ArrayLike, *, out: Array | None = None) -> Array:
-    """Rectifier: ``out = max(input, 0)``; NaN stays NaN.
-
-    Parameters
-    ----------
-    input : array of at most 5 dimensions
-        Float32 or float64.
-    out : array of the shape of `input`, optional
-        Where to write the result; may be `input` itself.
-
-    Returns
-    -------
-    array of the shape and memory layout of `input`
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `conv2d`.
-
-    References
-    ----------
-    V. Nair, G. E. Hinton, Rectified linear units improve restricted Boltzmann machines,
-    ICML 2010.
-
-    Examples
-    --------
-    >>> relu(np.array([-1.0, 0.0, 2.0]))
-    array([0., 0., 2.])
-    """
-    return _core.relu(input, out)
 
 
 def softmax(input: ArrayLike, dim: SupportsIndex, *, out: Array | None = None) -> Array:

@@ -6,6 +6,23 @@ memory layouts, dtypes, ``out`` and errors are as there, too; a new input gradie
 memory layout of `grad_output`, a new weight gradient is contiguous.
 """
 
+from fastconv.grad.activation import (
+    activation_bias_backward,
+    elu_backward,
+    gelu_backward,
+    hardsigmoid_backward,
+    hardswish_backward,
+    hardtanh_backward,
+    leaky_relu_backward,
+    mish_backward,
+    relu6_backward,
+    relu_backward,
+    selu_backward,
+    sigmoid_backward,
+    silu_backward,
+    softplus_backward,
+    tanh_backward,
+)
 from fastconv.grad.average_pooling import (
     adaptive_avg_pool1d_backward,
     adaptive_avg_pool2d_backward,
@@ -34,12 +51,25 @@ from fastconv.grad.dense import (
     linear_input,
     linear_weight,
 )
+from fastconv.grad.dropout import (
+    alpha_dropout_backward,
+    dropout1d_backward,
+    dropout2d_backward,
+    dropout3d_backward,
+    dropout_backward,
+    feature_alpha_dropout_backward,
+)
 from fastconv.grad.loss import (
     cross_entropy_backward,
 )
+from fastconv.grad.normalization import (
+    batch_norm_backward,
+    group_norm_backward,
+    layer_norm_backward,
+    local_response_norm_backward,
+)
 from fastconv.grad.pointwise import (
     log_softmax_backward,
-    relu_backward,
     softmax_backward,
 )
 from fastconv.grad.pooling import (
@@ -55,12 +85,15 @@ from fastconv.grad.pooling import (
 )
 
 __all__ = [
+    "activation_bias_backward",
     "adaptive_avg_pool1d_backward",
     "adaptive_avg_pool2d_backward",
     "adaptive_avg_pool3d_backward",
+    "alpha_dropout_backward",
     "avg_pool1d_backward",
     "avg_pool2d_backward",
     "avg_pool3d_backward",
+    "batch_norm_backward",
     "conv1d_bias",
     "conv1d_input",
     "conv1d_weight",
@@ -71,10 +104,24 @@ __all__ = [
     "conv3d_input",
     "conv3d_weight",
     "cross_entropy_backward",
+    "dropout1d_backward",
+    "dropout2d_backward",
+    "dropout3d_backward",
+    "dropout_backward",
+    "elu_backward",
+    "feature_alpha_dropout_backward",
     "fold_backward",
+    "gelu_backward",
+    "group_norm_backward",
+    "hardsigmoid_backward",
+    "hardswish_backward",
+    "hardtanh_backward",
+    "layer_norm_backward",
+    "leaky_relu_backward",
     "linear_bias",
     "linear_input",
     "linear_weight",
+    "local_response_norm_backward",
     "log_softmax_backward",
     "max_pool1d_argmax_backward",
     "max_pool1d_backward",
@@ -85,7 +132,14 @@ __all__ = [
     "max_unpool1d_backward",
     "max_unpool2d_backward",
     "max_unpool3d_backward",
+    "mish_backward",
+    "relu6_backward",
     "relu_backward",
+    "selu_backward",
+    "sigmoid_backward",
+    "silu_backward",
     "softmax_backward",
+    "softplus_backward",
+    "tanh_backward",
     "unfold_backward",
 ]

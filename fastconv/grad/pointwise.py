@@ -1,4 +1,4 @@
-"""Gradients of elementwise functions and softmax."""
+"""Gradients of softmax."""
 
 from __future__ import annotations
 
@@ -8,36 +8,6 @@ from fastconv import _core
 
 if TYPE_CHECKING:
     from fastconv._typing import Array, ArrayLike
-
-
-def relu_backward(grad_output: ArrayLike, output: ArrayLike, *, out: Array | None = None) -> Array:
-    """Gradient of `relu`: `grad_output` where `output` > 0, else 0.
-
-    Parameters
-    ----------
-    grad_output : array of at most 5 dimensions
-        Gradient of the output.
-    output : array of the same shape
-        What `relu` returned, or a kernel with ``activation="relu"``. Where it is NaN the
-        gradient passes.
-    out : array of the same shape, optional
-        Where to write the result; may be `grad_output` itself.
-
-    Returns
-    -------
-    array of the shape and memory layout of `grad_output`
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `relu`.
-
-    Examples
-    --------
-    >>> relu_backward(np.array([1.0, 2.0, 3.0]), np.array([0.0, 5.0, 0.0]))
-    array([0., 2., 0.])
-    """
-    return _core.relu_backward(grad_output, output, out)
 
 
 def softmax_backward(

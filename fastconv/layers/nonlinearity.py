@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from fastconv import functional, grad
 from fastconv.layers.types import Array
@@ -31,7 +30,7 @@ class Nonlinearity:
     name: str
     forward: Callable[[Array, int], Array]
     backward: Callable[[Array, Array, int], Array]
-    epilogue: Literal["relu"] | None = None
+    epilogue: str | None = None
 
 
 LINEAR = Nonlinearity("linear", lambda x, axis: x, lambda dy, y, axis: dy)

@@ -7,6 +7,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from fastconv import functional
+from fastconv.grad import dropout_backward
 from fastconv.layers.base import Layer, LayerOptions
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array
@@ -63,21 +65,16 @@ class Dropout(Layer):
         """Return the input, at training with elements dropped."""
         if not training:
             return x
-        rng = np.random.default_rng((self._stream, self._step))
+        drawn = np.random.SeedSequence((self._stream, self._step)).generate_state(1, np.uint64)
         self._step += 1
-        mask = rng.random(x.shape, dtype=np.float32) >= self.rate
-        self._save(mask)
-        return self._drop(x, mask)
+        seed = int(drawn[0])
+        self._save(seed)
+        return functional.dropout(x, self.rate, seed=seed)
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
         """Return the gradient, dropped and scaled likewise."""
-        (mask,) = self._saved()
-        return self._drop(grad, mask) if need_input_grad else None
-
-    def _drop(self, x: Array, mask: Array) -> Array:
-        y: Array = np.multiply(x, mask, dtype=x.dtype)
-        y *= 1 / (1 - self.rate)
-        return y
+        (seed,) = self._saved()
+        return dropout_backward(grad, self.rate, seed=seed) if need_input_grad else None
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -22,6 +22,21 @@ fastconv_status with_kernels(int32_t dtype, const Run& run) {
   return run(isa->table<double>(), double{});
 }
 
+// Asks `workspace` for the scratch of a call, then makes it.
+template <class Args>
+fastconv_status run_with_scratch(void (*workspace)(const Args&), void (*kernel)(const Args&),
+                                 Args& args) {
+  size_t needed = 0;
+  args.workspace_size = &needed;
+  workspace(args);
+  const Scratch scratch(needed);
+  if (!scratch.ok())
+    return fail(FASTCONV_OUT_OF_MEMORY, "no memory for %zu bytes of scratch", needed);
+  args.exec.workspace = scratch.get();
+  kernel(args);
+  return FASTCONV_OK;
+}
+
 inline double count(const fastconv_tensor& tensor) {
   double elements = 1;
   for (int i = 0; i < tensor.ndim; ++i) elements *= static_cast<double>(tensor.shape[i]);

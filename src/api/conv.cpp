@@ -35,9 +35,7 @@ fastconv_status run(fastconv_conv_computation computation, const ConvParams& p,
                     const fastconv_exec* exec, size_t* workspace_size) {
   int threads;
   FASTCONV_TRY(choose_threads(exec, macs(p), kMacsPerThread, &threads));
-  if (exec != nullptr && exec->precision != FASTCONV_PRECISION_HIGH &&
-      exec->precision != FASTCONV_PRECISION_HIGHEST)
-    return fail(FASTCONV_INVALID_ARGUMENT, "precision: unknown value %d", exec->precision);
+  FASTCONV_TRY(check_precision(exec));
   const bool highest = exec != nullptr && exec->precision == FASTCONV_PRECISION_HIGHEST;
   return with_kernels(x.dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);

@@ -11,6 +11,12 @@ namespace fastconv {
 
 constexpr int kSpatial = 3;  // depth, height, width
 
+// A function of one element and its parameters, which mean what fastconv_activation says.
+struct Activation {
+  int32_t kind;
+  double alpha, beta;
+};
+
 // output[n, oc, o] = sum over ic, k of input[n, ic, o * stride - pad + k * dilation] * weight[oc, ic, k]
 struct ConvParams {
   int64_t n, groups;
@@ -20,7 +26,7 @@ struct ConvParams {
   // Strides in elements: input and output N, C, D, H, W; weight OC, IC / groups, KD, KH, KW.
   int64_t x_stride[5], w_stride[5], y_stride[5], residual_stride[5];
   int64_t bias_stride;
-  int32_t activation;  // fastconv_activation
+  Activation activation;
 };
 
 // A window sliding over (N, C, D, H, W): pooling, im2col, col2im.

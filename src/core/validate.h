@@ -44,6 +44,8 @@ bool window_output(const WindowAxis& axis, bool ceil_mode, int64_t* out);
 // epilogue's fields. `y` may be null: then p->out says what its spatial shape has to be.
 fastconv_status make_conv(Argument x, Argument weight, Argument y,
                           const fastconv_conv_params* params, ConvParams* p);
+// A known function whose parameters are numbers it is defined for.
+fastconv_status check_activation(int32_t kind, double alpha, double beta, Activation* activation);
 fastconv_status set_epilogue(const fastconv_epilogue* epilogue, Argument output, ConvParams* p);
 
 // Window problem over x (N, C, spatial); p->out is computed. is_pool also limits the padding
@@ -59,6 +61,8 @@ fastconv_status make_adaptive(Argument x, Argument y, WindowParams* p);
 void spread_strides(const fastconv_tensor& tensor, int64_t strides[5]);
 void spread_shape(const fastconv_tensor& tensor, int64_t shape[5]);
 
+// exec's precision; its size is checked by choose_threads, before or after.
+fastconv_status check_precision(const fastconv_exec* exec);
 // Threads for a call of about `work` multiply-adds or elements, `grain` of which are worth
 // waking one more thread.
 fastconv_status choose_threads(const fastconv_exec* exec, double work, double grain, int* threads);

@@ -195,6 +195,13 @@ void spread_shape(const fastconv_tensor& tensor, int64_t shape[5]) {
   for (int i = 0; i < tensor.ndim; ++i) shape[i < 2 ? i : i + skipped] = tensor.shape[i];
 }
 
+fastconv_status check_precision(const fastconv_exec* exec) {
+  if (exec == nullptr || exec->precision == FASTCONV_PRECISION_HIGH ||
+      exec->precision == FASTCONV_PRECISION_HIGHEST)
+    return FASTCONV_OK;
+  return fail(FASTCONV_INVALID_ARGUMENT, "precision: unknown value %d", exec->precision);
+}
+
 fastconv_status choose_threads(const fastconv_exec* exec, double work, double grain, int* threads) {
   int limit = 0;
   if (exec != nullptr) {

@@ -153,11 +153,12 @@ void pool_release(void* memory) {
   size_t class_size;
   const int index = class_of(block->size, &class_size);
   in_use -= block->size;
+  // Others make room: what was used last is what a loop will ask for next.
+  const size_t limit = std::max(kCacheFloor, peak);
+  if (cached + block->size > limit) trim_locked(limit - block->size);
   block->next = free_blocks[index];
   free_blocks[index] = block;
   cached += block->size;
-  const size_t limit = std::max(kCacheFloor, peak);
-  if (cached > limit) trim_locked(limit);
 }
 
 size_t pool_trim() {

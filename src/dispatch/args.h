@@ -29,6 +29,21 @@ struct ConvArgs {
   Exec exec;
 };
 
+// y[n, m] = activation(sum over k of a[m, k] * x[n, k] + bias[m] + residual[n, m]) for 1 to 4
+// rows n; a_stride[0] (of m) or a_stride[1] (of k) is 1.
+template <class T>
+struct MatrixVectorArgs {
+  T* y;
+  const T* a;
+  const T* x;
+  const T* bias;      // or null
+  const T* residual;  // or null
+  int64_t rows, outputs, columns;
+  int64_t a_stride[2], x_stride[2], y_stride[2], residual_stride[2], bias_stride;
+  Activation activation;
+  Exec exec;
+};
+
 // out[c] = sum over n and positions of x[n, c, position]; extents and strides N, C, D, H, W.
 template <class T>
 struct ChannelSumArgs {
@@ -78,13 +93,27 @@ struct ColumnsArgs {
   Exec exec;
 };
 
-// Elementwise over a 5-D extent: out = f(a, b).
+// out = a * scale + shift where an element's random 32 bits are not below the threshold, else
+// `dropped`. number_stride: of the element's number among the random ones.
+template <class T>
+struct DropoutArgs {
+  T* out;
+  const T* a;
+  int64_t extent[5], out_stride[5], a_stride[5];
+  int64_t number_stride[5];
+  uint64_t seed, threshold;
+  double scale, shift, dropped;
+  Exec exec;
+};
+
+// Elementwise over a 5-D extent: out = f(a, b), f the activation or its gradient.
 template <class T>
 struct ElementwiseArgs {
   T* out;
   const T* a;
   const T* b;  // null for a function of one argument
   int64_t extent[5], out_stride[5], a_stride[5], b_stride[5];
+  Activation activation;
   Exec exec;
 };
 
@@ -98,6 +127,69 @@ struct SoftmaxArgs {
   int64_t extent[5], out_stride[5], a_stride[5], b_stride[5];
   int axis;
   bool log_softmax;
+  Exec exec;
+};
+
+// Normalisation of x (N, C, D, H, W) with statistics of channels (all samples together), or of
+// `groups` groups of neighbouring channels (per_sample). mean and invstd (N or 1, groups).
+template <class T>
+struct NormArgs {
+  T* out;  // the result; backward: the gradient of x, or null
+  const T* x;
+  const T* dy;      // backward
+  const T* weight;  // a channel, or null: 1
+  const T* bias;    // a channel, or null: 0; backward: with relu only
+  T* mean;          // forward: written unless null; backward: read
+  T* invstd;        // the same
+  T* running_mean;  // forward: a channel; may be null if from_batch
+  T* running_var;   // the same
+  T* dweight;       // backward: or null
+  T* dbias;         // the same
+  int64_t extent[5], out_stride[5], x_stride[5], dy_stride[5];
+  int64_t weight_stride, bias_stride, mean_stride[2], invstd_stride[2];
+  int64_t running_mean_stride, running_var_stride, dweight_stride, dbias_stride;
+  int64_t groups;
+  bool per_sample;
+  bool from_batch;        // the statistics are those of x, not constants
+  bool relu;              // of the result
+  Activation activation;  // activation_backward_bias: x is what its derivative is taken from
+  double momentum, eps;
+  size_t* workspace_size;
+  Exec exec;
+};
+
+// Normalisation of rows: the dimensions from `axis` on, of 5, are one row. mean and invstd have
+// strides 0 from there on, weight and bias before.
+template <class T>
+struct LayerNormArgs {
+  T* out;  // as in NormArgs
+  const T* x;
+  const T* dy;
+  const T* weight;
+  const T* bias;
+  T* mean;
+  T* invstd;
+  T* dweight;
+  T* dbias;
+  int64_t extent[5], out_stride[5], x_stride[5], dy_stride[5];
+  int64_t weight_stride[5], bias_stride[5], mean_stride[5], invstd_stride[5];
+  int64_t dweight_stride[5], dbias_stride[5];
+  int axis;
+  double eps;
+  size_t* workspace_size;
+  Exec exec;
+};
+
+// Local response normalisation across channels; backward: dy is not null.
+template <class T>
+struct LocalResponseArgs {
+  T* out;
+  const T* x;
+  const T* dy;
+  int64_t extent[5], out_stride[5], x_stride[5], dy_stride[5];
+  int64_t size;
+  double alpha, beta, k;
+  size_t* workspace_size;
   Exec exec;
 };
 

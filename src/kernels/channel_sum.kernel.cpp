@@ -17,6 +17,7 @@
 #include "kernels/collapse.h"
 #include "simd/parallel_for.h"
 #include "simd/partial.h"
+#include "simd/reduce.h"
 
 namespace fastconv {
 namespace {
@@ -44,17 +45,6 @@ struct Compensated {
 template <class T>
 FASTCONV_INLINE T total(const Compensated<T>& a) {
   return a.sum - a.sum == 0 ? a.sum + a.error : a.sum;
-}
-
-// The sum of a vector's lanes as a tree.
-template <class T>
-FASTCONV_INLINE T sum_lanes(Vec<T> v) {
-  T lanes[kLanes<T>];
-  store(lanes, v);
-  FASTCONV_UNROLL
-  for (int width = kLanes<T> / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-  return lanes[0];
 }
 
 // `count` elements `step` apart.

@@ -95,7 +95,7 @@ struct Operands {
   int64_t n, groups, channels, outputs;
   const int64_t *in_stride, *out_stride, *residual_stride;
   int64_t weight_stride[5], weight_group_stride, bias_stride;
-  int32_t activation;
+  Activation activation;
 
   // to[0, width): the `count` biases from `channel` on, then zeros; zeros where there are none.
   void copy_bias(T* to, int64_t width, int64_t channel, int64_t count) const {

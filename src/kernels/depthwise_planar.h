@@ -36,7 +36,7 @@ struct RowOut {
   T* data;
   const T* residual;
   int64_t step, residual_step;  // strides of a column
-  T least;
+  Bounded<T> activate;
   bool streams;
 };
 
@@ -48,7 +48,7 @@ FASTCONV_INLINE void finish_run(const T* sums, int64_t count, const RowOut<T>& o
   const auto finish = [&](int64_t lanes) {
     Vec<T> x = load(sums + i);
     if (out.residual != nullptr) x += load_lanes(out.residual + i, 0, lanes, T(0));
-    return x < out.least ? broadcast(out.least) : x;
+    return out.activate(x);
   };
   if (out.streams) {
     const int64_t past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(out.data) %
@@ -75,7 +75,7 @@ void finish_row(const T* sums, int64_t pitch, int64_t phases, int64_t count, con
     const auto finish = [&](int64_t i, Vec<T> x) {
       const int64_t lanes = min(L, count - i);
       if (out.residual != nullptr) x += load_lanes(out.residual + i, 0, lanes, T(0));
-      x = x < out.least ? broadcast(out.least) : x;
+      x = out.activate(x);
       if (lanes == L)
         store(out.data + i, x);
       else
@@ -91,7 +91,7 @@ void finish_row(const T* sums, int64_t pitch, int64_t phases, int64_t count, con
   for (int64_t i = 0; i < count; ++i) {
     T x = sums[i % phases * pitch + i / phases];
     if (out.residual != nullptr) x += out.residual[i * out.residual_step];
-    out.data[i * out.step] = x < out.least ? out.least : x;
+    out.data[i * out.step] = out.activate(broadcast(x))[0];
   }
 }
 
@@ -110,8 +110,8 @@ void finish_piece(const PlanarPlan<T>& plan, const Phase* row_phase, const Plane
            (axis[0].out_first + piece.od * axis[0].out_step) * stride[2] +
            (axis[1].out_first + piece.oh * axis[1].out_step) * stride[3] + first * stride[4];
   };
-  RowOut<T> out = {op.out + at(op.out_stride),     nullptr,     op.out_stride[4], 0,
-                   least_output<T>(op.activation), plan.streams};
+  RowOut<T> out = {op.out + at(op.out_stride), nullptr,     op.out_stride[4], 0,
+                   Bounded<T>(op.activation),  plan.streams};
   if (op.residual != nullptr) {
     out.residual = op.residual + at(op.residual_stride);
     out.residual_step = op.residual_stride[4];

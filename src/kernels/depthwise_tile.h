@@ -25,11 +25,22 @@ struct Groups {
   int64_t begin, end;
 };
 
-// The activation as a lower bound: x < least ? least : x, which keeps NaN.
+// The activation: none and ReLU as a lower bound (which keeps NaN), all others by a call.
 template <class T>
-T least_output(int32_t activation) {
-  return activation == FASTCONV_RELU ? T(0) : -static_cast<T>(__builtin_inff());
-}
+struct Bounded {
+  T least;
+  const Activation* other;
+
+  explicit Bounded(const Activation& activation)
+      : least(activation.kind == FASTCONV_RELU ? T(0) : -static_cast<T>(__builtin_inff())),
+        other(activation.kind == FASTCONV_RELU || activation.kind == FASTCONV_IDENTITY
+                  ? nullptr
+                  : &activation) {}
+  FASTCONV_INLINE Vec<T> operator()(Vec<T> x) const {
+    x = x < least ? broadcast(least) : x;
+    return __builtin_expect(other != nullptr, 0) ? activate_by_call<T>(x, *other) : x;
+  }
+};
 
 template <class T>
 struct Tile {
@@ -43,7 +54,7 @@ struct Tile {
   Groups groups;
   Strided<const T> residual;
   Strided<T> out;
-  T least;  // output: see least_output
+  Bounded<T> activate;
 };
 
 // Keeps the compiler from loading x anew for each of its uses.
@@ -94,7 +105,7 @@ template <class T, int KW, int S, int P, bool kInside>
           sum[i] += load_lanes(tile.residual.data + i * tile.residual.position + g, 0, lanes, T(0));
     }
     FASTCONV_UNROLL
-    for (int i = 0; i < P; ++i) sum[i] = sum[i] < tile.least ? broadcast(tile.least) : sum[i];
+    for (int i = 0; i < P; ++i) sum[i] = tile.activate(sum[i]);
     T* out = tile.out.data + g;
     if (kInside && tile.out.streams) {
       FASTCONV_UNROLL

@@ -124,7 +124,7 @@ void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, 
   const Operands<T>& op = plan.op;
   const Axis& axis = phase.axis[2];
   if (row.od >= phase.axis[0].out || row.oh >= phase.axis[1].out) return;
-  Tile<T> tile;
+  Tile<T> tile = {.activate = Bounded<T>(op.activation)};
   tile.segments = list;
   tile.count = list_segments(plan, phase, row.od, row.oh, list);
   tile.column = op.in_stride[4];
@@ -134,7 +134,6 @@ void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, 
   tile.weight = weights + phase.weight_offset;
   tile.bias = bias;
   tile.groups = groups;
-  tile.least = least_output<T>(op.activation);
   tile.residual = plan.residual_row(phase, row, 0, 0);
   tile.out = plan.out_row(phase, row, 0, 0);
   // All vectors of a tile are aligned, or the tile is not streamed.

@@ -190,7 +190,8 @@ void make_offsets(const PositionsPlan<T>& plan, const Phase& phase, const Axis* 
 // out[m, i] = activation(tile[m][i] + bias[m] + residual[m, i])
 template <class T>
 void store_positions(const T* tile, int64_t pitch, int64_t outputs, int64_t positions,
-                     const T* bias, Strided<const T> residual, Strided<T> out, int32_t activation) {
+                     const T* bias, Strided<const T> residual, Strided<T> out,
+                     const Activation& activation) {
   for (int64_t m = 0; m < outputs; ++m) {
     const T* from = tile + m * pitch;
     const T* add = residual.data != nullptr ? residual.data + m * residual.channel : nullptr;

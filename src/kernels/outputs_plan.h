@@ -51,7 +51,7 @@ struct OutputsPlan : Blocking<T> {
     const bool single = op.outputs == 1;
     to_rows = from_rows && (single || op.out_stride[1] == 1) &&
               (op.residual == nullptr || single || op.residual_stride[1] == 1) &&
-              finishes_in_registers(op.activation);
+              finishes_in_registers(op.activation.kind);
     const int64_t most_k = this->max_taps * op.channels;
     group_size = (from_rows ? kRowsGroupBytes : kGroupBytes) / item;
     // A group may end a step late.

@@ -76,7 +76,7 @@ struct FromRows {
             residual.position,
             out.position,
             panel.outputs,
-            plan.op.activation,
+            plan.op.activation.kind,
             out.streams};
   }
 

@@ -3,7 +3,7 @@
 //   tile[position][width]  ->  out[m * out.channel + position * out.position]
 #pragma once
 
-#include "fastconv/fastconv.h"
+#include "kernels/activation.h"
 #include "kernels/brgemm.h"
 #include "simd/partial.h"
 #include "simd/stream.h"
@@ -30,16 +30,11 @@ FASTCONV_INLINE void put(const Strided<T>& out, T* to, Vec<T> x, int64_t count) 
     store(to, x);
 }
 
-template <class T>
-FASTCONV_INLINE Vec<T> activate(Vec<T> x, int32_t activation) {
-  return activation == FASTCONV_RELU ? relu<T>(x) : x;
-}
-
 // Channels-last: one position's channels are consecutive in tile and output alike.
 template <class T>
 inline void store_channels_last(const T* tile, int64_t width, int64_t outputs, int64_t positions,
                                 const T* bias, Strided<const T> residual, Strided<T> out,
-                                int32_t activation) {
+                                const Activation& activation) {
   constexpr int n = kLanes<T>;
   for (int64_t i = 0; i < positions; ++i) {
     for (int64_t m = 0; m < outputs; m += n) {
@@ -83,7 +78,7 @@ FASTCONV_INLINE void put_spaced(const Strided<T>& out, T* to, Vec<T> x, int64_t 
 template <class T>
 inline void store_by_channel(const T* tile, int64_t width, int64_t outputs, int64_t positions,
                              const T* bias, Strided<const T> residual, Strided<T> out,
-                             int32_t activation) {
+                             const Activation& activation) {
   constexpr int n = kLanes<T>;
   for (int64_t i = 0; i < positions; i += n) {
     const int64_t count = min(n, positions - i);
@@ -112,7 +107,7 @@ inline void store_by_channel(const T* tile, int64_t width, int64_t outputs, int6
 // `bias` has `width` entries; residual.data may be null.
 template <class T>
 void store_tile(const T* tile, int64_t width, int64_t outputs, int64_t positions, const T* bias,
-                Strided<const T> residual, Strided<T> out, int32_t activation) {
+                Strided<const T> residual, Strided<T> out, const Activation& activation) {
   const bool no_residual = residual.data == nullptr;
   if (out.channel == 1 && (no_residual || residual.channel == 1))
     store_channels_last(tile, width, outputs, positions, bias, residual, out, activation);

@@ -19,5 +19,15 @@ inline int64_t at(const int64_t stride[5], int64_t n, int64_t c, int64_t d, int6
 
 inline bool inside(int64_t position, int64_t extent) { return position >= 0 && position < extent; }
 
+// Calls body(n, c, d, h, w) over a 5-D extent.
+template <class Body>
+void for_each(const int64_t extent[5], const Body& body) {
+  for (int64_t n = 0; n < extent[0]; ++n)
+    for (int64_t c = 0; c < extent[1]; ++c)
+      for (int64_t d = 0; d < extent[2]; ++d)
+        for (int64_t h = 0; h < extent[3]; ++h)
+          for (int64_t w = 0; w < extent[4]; ++w) body(n, c, d, h, w);
+}
+
 }  // namespace
 }  // namespace fastconv

@@ -1,6 +1,6 @@
 // Convolution by its definition: see reference.h.
-#include "fastconv/fastconv.h"
 #include "reference/reference.h"
+#include "reference/reference_activation.h"
 
 namespace fastconv {
 namespace {
@@ -11,8 +11,7 @@ T epilogue(const ConvArgs<T>& args, double sum, int64_t channel, int64_t residua
   const ConvParams& p = *args.params;
   if (args.bias) sum += static_cast<double>(args.bias[channel * p.bias_stride]);
   if (args.residual) sum += static_cast<double>(args.residual[residual_offset]);
-  if (p.activation == FASTCONV_RELU && sum < 0) sum = 0;
-  return static_cast<T>(sum);
+  return static_cast<T>(activate(sum, p.activation));
 }
 
 // y[n, oc, o] = activation(bias[oc] + residual[n, oc, o] + sum over ic of oc's group, k of

@@ -1,38 +1,9 @@
-// Elementwise functions, sums, softmax and cross-entropy by their definitions, and the
+// Sums, softmax and cross-entropy by their definitions, and the
 // probes as anybody would first write them: see reference.h.
 #include "reference/reference.h"
 
 namespace fastconv {
 namespace {
-
-// Calls body(n, c, d, h, w) over a 5-D extent.
-template <class Body>
-void for_each(const int64_t extent[5], const Body& body) {
-  for (int64_t n = 0; n < extent[0]; ++n)
-    for (int64_t c = 0; c < extent[1]; ++c)
-      for (int64_t d = 0; d < extent[2]; ++d)
-        for (int64_t h = 0; h < extent[3]; ++h)
-          for (int64_t w = 0; w < extent[4]; ++w) body(n, c, d, h, w);
-}
-
-// out = max(a, 0); NaN stays NaN.
-template <class T>
-void relu(const ElementwiseArgs<T>& args) {
-  for_each(args.extent, [&](int64_t n, int64_t c, int64_t d, int64_t h, int64_t w) {
-    const T a = args.a[at(args.a_stride, n, c, d, h, w)];
-    args.out[at(args.out_stride, n, c, d, h, w)] = a < 0 ? T{0} : a;
-  });
-}
-
-// out = a where b > 0 or b is NaN, else 0; a is the gradient, b the forward result.
-template <class T>
-void relu_backward(const ElementwiseArgs<T>& args) {
-  for_each(args.extent, [&](int64_t n, int64_t c, int64_t d, int64_t h, int64_t w) {
-    const T a = args.a[at(args.a_stride, n, c, d, h, w)];
-    const T b = args.b[at(args.b_stride, n, c, d, h, w)];
-    args.out[at(args.out_stride, n, c, d, h, w)] = b <= 0 ? T{0} : a;
-  });
-}
 
 // out[c] = sum over n, d, h, w of x[n, c, d, h, w]
 template <class T>
@@ -194,8 +165,6 @@ void probe_micro_kernel(const ProbeArgs<T>& args) {
 }  // namespace
 }  // namespace fastconv
 
-FASTCONV_EXPORT(relu, ElementwiseArgs)
-FASTCONV_EXPORT(relu_backward, ElementwiseArgs)
 FASTCONV_EXPORT(channel_sum, ChannelSumArgs)
 FASTCONV_EXPORT(softmax, SoftmaxArgs)
 FASTCONV_EXPORT(softmax_backward, SoftmaxArgs)

@@ -367,14 +367,147 @@ WRONG = {
     ),
     # ---- epilogue
     "unknown activation": (
-        lambda: F.conv2d(X, W, activation="tanh"),
+        lambda: F.conv2d(X, W, activation="rule"),
         ValueError,
-        ["activation", "'relu'", "'tanh'"],
+        ["activation", "'relu'", "'gelu'", "'rule'"],
+    ),
+    "activation with too many parameters": (
+        lambda: F.conv2d(X, W, activation=("leaky_relu", 0.1, 2)),
+        ValueError,
+        ["activation", "leaky_relu has 1 parameter", "('leaky_relu', 0.1, 2)"],
+    ),
+    "activation without a name": (
+        lambda: F.conv2d(X, W, activation=(0.1,)),
+        ValueError,
+        ["activation", "(0.1,)"],
+    ),
+    "activation with a parameter that is no number": (
+        lambda: F.conv2d(X, W, activation=("elu", "1")),
+        TypeError,
+        ["activation", "number", "'1'"],
+    ),
+    "bounds the wrong way round": (
+        lambda: F.conv2d(X, W, activation=("clipped_relu", 2, 1)),
+        ValueError,
+        ["activation", "lower bound", "2 and 1"],
+    ),
+    "parameter is NaN": (lambda: F.elu(X, np.nan), ValueError, ["activation", "NaN"]),
+    "softplus without a slope": (lambda: F.softplus(X, 0.0), ValueError, ["positive beta", "0"]),
+    "gelu approximated by what": (
+        lambda: F.gelu(X, "erf"),
+        ValueError,
+        ["approximate", "'tanh'", "'erf'"],
+    ),
+    "slope that hides the sign": (
+        lambda: G.leaky_relu_backward(X, X, -0.5),
+        ValueError,
+        ["negative_slope", "-0.5"],
+    ),
+    "alpha that hides the sign": (
+        lambda: G.elu_backward(X, X, -0.5),
+        ValueError,
+        ["alpha", "-0.5"],
+    ),
+    "input of another shape": (
+        lambda: G.silu_backward(X, X[:, :3]),
+        ValueError,
+        ["input", "(2, 4, 6, 7)", "(2, 3, 6, 7)"],
     ),
     "activation is a function": (
         lambda: F.linear(LOGITS, LOGITS, activation=F.relu),
         ValueError,
         ["activation", "function relu"],
+    ),
+    # ---- normalisation and dropout
+    "batch norm: no running mean": (
+        lambda: F.batch_norm(X, None, B[:4]),
+        ValueError,
+        ["running_mean", "training", "none"],
+    ),
+    "batch norm: running statistics of another size": (
+        lambda: F.batch_norm(X, B, B),
+        ValueError,
+        ["running_mean", "(4,)", "(8,)"],
+    ),
+    "batch norm: read-only running statistics": (
+        lambda: F.batch_norm(X, read_only(B[:4]), B[:4].copy(), training=True),
+        ValueError,
+        ["running_mean", "read-only"],
+    ),
+    "batch norm: weight dtype": (
+        lambda: F.batch_norm(X, B[:4], B[:4], B[:4].astype(np.float64)),
+        TypeError,
+        ["weight", "float64", "float32"],
+    ),
+    "batch norm: one value a channel": (
+        lambda: F.batch_norm(LOGITS[:1], None, None, training=True),
+        ValueError,
+        ["input", "more than one value", "(1, 3)"],
+    ),
+    "batch norm: rank": (
+        lambda: F.batch_norm(B, B, B),
+        ValueError,
+        ["input", "2 to 5 dimensions", "(8,)"],
+    ),
+    "batch norm: activation": (
+        lambda: F.batch_norm(X, B[:4], B[:4], activation="gelu"),
+        ValueError,
+        ["activation", "'relu'", "'gelu'"],
+    ),
+    "batch norm: eps": (
+        lambda: F.batch_norm(X, B[:4], B[:4], eps=-1.0),
+        ValueError,
+        ["eps", "-1"],
+    ),
+    "batch norm: gradient without statistics": (
+        lambda: G.batch_norm_backward(X, X, None, None, None),
+        TypeError,
+        ["mean", "NoneType"],
+    ),
+    "batch norm: statistics of another size": (
+        lambda: G.batch_norm_backward(X, X, None, B, B),
+        ValueError,
+        ["mean", "(4,)", "(8,)"],
+    ),
+    "group norm: groups": (
+        lambda: F.group_norm(X, 3),
+        ValueError,
+        ["num_groups", "divisor of the 4 channels", "3"],
+    ),
+    "group norm: no groups": (lambda: F.group_norm(X, 0), ValueError, ["num_groups", "0"]),
+    "layer norm: shape": (
+        lambda: F.layer_norm(X, (6, 6)),
+        ValueError,
+        ["normalized_shape", "(6, 6)", "(2, 4, 6, 7)"],
+    ),
+    "layer norm: no shape": (lambda: F.layer_norm(X, ()), ValueError, ["normalized_shape", "()"]),
+    "layer norm: weight": (
+        lambda: F.layer_norm(X, 7, B),
+        ValueError,
+        ["weight", "(7,)", "(8,)"],
+    ),
+    "local response norm: size": (
+        lambda: F.local_response_norm(X, 0),
+        ValueError,
+        ["size", "positive", "0"],
+    ),
+    "local response norm in place": (
+        lambda: F.local_response_norm(X, 3, out=X),
+        ValueError,
+        ["out", "overlaps", "input"],
+    ),
+    "folding: size": (
+        lambda: F.fold_batch_norm(W, None, B[:7], B),
+        ValueError,
+        ["mean", "(8,)", "(7,)"],
+    ),
+    "dropout: probability": (lambda: F.dropout(X, 1.5, seed=1), ValueError, ["p", "[0, 1]", "1.5"]),
+    "dropout: seed": (lambda: F.dropout(X, seed=1.5), TypeError, ["seed", "1.5"]),
+    "dropout: negative seed": (lambda: F.dropout(X, seed=-1), ValueError, ["seed", "-1"]),
+    "dropout: more spatial dimensions than there are": (
+        lambda: F.dropout3d(LOGITS, seed=1),
+        ValueError,
+        ["shared_ndim", "2 dimensions", "3"],
     ),
     # ---- transposed convolution
     "transposed: channels": (

@@ -54,9 +54,23 @@ typedef enum fastconv_dtype {
   FASTCONV_UINT8 = 3  /* argmax of a pooling window only */
 } fastconv_dtype;
 
+/* Functions of one element x with up to two parameters; a NaN stays NaN. */
 typedef enum fastconv_activation {
   FASTCONV_IDENTITY = 0,
-  FASTCONV_RELU = 1 /* max(x, 0); NaN stays NaN */
+  FASTCONV_RELU = 1,         /* max(x, 0) */
+  FASTCONV_LEAKY_RELU = 2,   /* x, for x < 0 alpha x */
+  FASTCONV_CLIPPED_RELU = 3, /* min(max(x, alpha), beta): ReLU6, hardtanh */
+  FASTCONV_SIGMOID = 4,      /* 1 / (1 + exp(-x)) */
+  FASTCONV_TANH = 5,
+  FASTCONV_SILU = 6,          /* x sigmoid(x) */
+  FASTCONV_GELU = 7,          /* x Phi(x), Phi the normal distribution */
+  FASTCONV_GELU_TANH = 8,     /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+  FASTCONV_ELU = 9,           /* x, for x < 0 alpha (exp(x) - 1) */
+  FASTCONV_SELU = 10,         /* 1.0507... ELU of x with alpha 1.6733... */
+  FASTCONV_SOFTPLUS = 11,     /* log(1 + exp(alpha x)) / alpha; x where alpha x > beta */
+  FASTCONV_HARD_SIGMOID = 12, /* min(max(x + 3, 0), 6) / 6 */
+  FASTCONV_HARD_SWISH = 13,   /* x times that */
+  FASTCONV_MISH = 14          /* x tanh(log(1 + exp(x))) */
 } fastconv_activation;
 
 typedef enum fastconv_padding {
@@ -102,13 +116,15 @@ typedef struct fastconv_window_params {
   int64_t pad_after[FASTCONV_MAX_SPATIAL];
 } fastconv_window_params;
 
-/* What happens to a sum before it is stored: y = activation(sum + bias + residual). */
+/* What happens to a sum before it is stored: y = activation(sum + bias + residual). A
+ * struct_size that ends before alpha is one of version 0.1: both parameters are then 0. */
 typedef struct fastconv_epilogue {
   size_t struct_size;
   const fastconv_tensor *bias;     /* (channels,) or NULL */
   const fastconv_tensor *residual; /* the shape of the output, or NULL */
   int32_t activation;              /* fastconv_activation */
   int32_t reserved;
+  double alpha, beta; /* of the activation */
 } fastconv_epilogue;
 
 typedef enum fastconv_precision {
@@ -335,6 +351,27 @@ FASTCONV_API fastconv_status fastconv_relu_backward(const fastconv_tensor *grad_
                                                     const fastconv_tensor *grad_output,
                                                     const fastconv_tensor *output,
                                                     const fastconv_exec *exec);
+/* output = activation(input), and grad_input = grad_output * activation'(x). `saved` is the
+ * forward result where it determines the derivative: relu, leaky_relu (alpha >= 0),
+ * clipped_relu, sigmoid, tanh, elu (alpha >= 0), selu and hard_sigmoid. For silu, gelu,
+ * gelu_tanh, softplus, hard_swish and mish it is the forward input. At a kink the smaller
+ * derivative counts (for leaky_relu alpha). grad_input may be the same view as grad_output. */
+FASTCONV_API fastconv_status fastconv_activate(const fastconv_tensor *output,
+                                               const fastconv_tensor *input,
+                                               fastconv_activation activation, double alpha,
+                                               double beta, const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_activate_backward(const fastconv_tensor *grad_input,
+                                                        const fastconv_tensor *grad_output,
+                                                        const fastconv_tensor *saved,
+                                                        fastconv_activation activation,
+                                                        double alpha, double beta,
+                                                        const fastconv_exec *exec);
+/* Both gradients behind an epilogue in one pass over (N, C, ...): grad_input as above, and
+ * grad_bias[c] = sum over n and the positions of grad_input[n, c, ...]. */
+FASTCONV_API fastconv_status fastconv_activate_backward_bias(
+    const fastconv_tensor *grad_input, const fastconv_tensor *grad_bias,
+    const fastconv_tensor *grad_output, const fastconv_tensor *saved,
+    fastconv_activation activation, double alpha, double beta, const fastconv_exec *exec);
 /* Along `axis`: exp(x - max) / sum exp(x - max), or its logarithm if log_softmax != 0. */
 FASTCONV_API fastconv_status fastconv_softmax(const fastconv_tensor *output,
                                               const fastconv_tensor *input, int axis,
@@ -357,6 +394,97 @@ FASTCONV_API fastconv_status fastconv_cross_entropy_backward(
     const fastconv_tensor *grad_input, const fastconv_tensor *grad_loss,
     const fastconv_tensor *input, const fastconv_tensor *target,
     const fastconv_cross_entropy_params *params, const fastconv_exec *exec);
+
+/* ---- dropout -----------------------------------------------------------------------
+ * An element is 0 with probability p and input / (1 - p) else; with alpha != 0 what is dropped
+ * becomes SELU's limit, and all is scaled and shifted so that mean 0 and variance 1 stay. The
+ * choice depends on the seed and the element's row-major index alone (Philox4x32-10), so the
+ * backward call makes it again. The last shared_ndim dimensions share it: the spatial ones, to
+ * drop whole channels. output may be the same view as input. */
+typedef struct fastconv_dropout_params {
+  size_t struct_size;
+  double p; /* in [0, 1] */
+  uint64_t seed;
+  int32_t alpha;
+  int32_t shared_ndim;
+} fastconv_dropout_params;
+FASTCONV_API fastconv_status fastconv_dropout(const fastconv_tensor *output,
+                                              const fastconv_tensor *input,
+                                              const fastconv_dropout_params *params,
+                                              const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_dropout_backward(const fastconv_tensor *grad_input,
+                                                       const fastconv_tensor *grad_output,
+                                                       const fastconv_dropout_params *params,
+                                                       const fastconv_exec *exec);
+
+/* ---- normalisation -----------------------------------------------------------------
+ * y = activation((x - mean) * invstd * weight + bias), invstd = 1 / sqrt(variance + eps), over
+ * input (N, C, d...); weight, bias and the running statistics (C,). The statistics are those of
+ *  - batch_norm: a channel in all samples; mean and invstd (C,). With training == 0 the
+ *    running ones instead; with training != 0 those, unless NULL, are moved:
+ *    running = (1 - momentum) * running + momentum * new, the variance unbiased.
+ *  - group_norm: a group of C / num_groups neighbouring channels in one sample; mean and
+ *    invstd (N, num_groups). Groups of one channel are instance normalisation.
+ *  - layer_norm: the last normalized_ndim dimensions, one row of input; weight and bias have
+ *    their shape, mean and invstd that of the other dimensions.
+ * weight NULL counts as 1 and bias NULL as 0. mean and invstd are outputs of the forward call,
+ * which may be NULL, and inputs of the backward call. output may be the same view as input,
+ * grad_input as grad_output. */
+typedef struct fastconv_norm_params {
+  size_t struct_size;
+  int32_t training;        /* batch_norm: statistics of the batch */
+  int32_t activation;      /* batch_norm: FASTCONV_IDENTITY or FASTCONV_RELU */
+  int64_t num_groups;      /* group_norm */
+  int32_t normalized_ndim; /* layer_norm: 1 to ndim */
+  int32_t reserved;
+  double eps, momentum;
+} fastconv_norm_params;
+FASTCONV_API fastconv_status fastconv_batch_norm_forward(
+    const fastconv_tensor *output, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+    const fastconv_tensor *running_mean, const fastconv_tensor *running_var,
+    const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_tensor *bias,
+    const fastconv_norm_params *params, const fastconv_exec *exec);
+/* Any of the three outputs may be NULL. bias is needed after a ReLU only: where that cut the
+ * result off is computed again. training == 0: mean and invstd are constants. */
+FASTCONV_API fastconv_status fastconv_batch_norm_backward(
+    const fastconv_tensor *grad_input, const fastconv_tensor *grad_weight,
+    const fastconv_tensor *grad_bias, const fastconv_tensor *grad_output,
+    const fastconv_tensor *input, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+    const fastconv_tensor *weight, const fastconv_tensor *bias, const fastconv_norm_params *params,
+    const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_group_norm_forward(
+    const fastconv_tensor *output, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+    const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_tensor *bias,
+    const fastconv_norm_params *params, const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_group_norm_backward(
+    const fastconv_tensor *grad_input, const fastconv_tensor *grad_weight,
+    const fastconv_tensor *grad_bias, const fastconv_tensor *grad_output,
+    const fastconv_tensor *input, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+    const fastconv_tensor *weight, const fastconv_norm_params *params, const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_layer_norm_forward(
+    const fastconv_tensor *output, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+    const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_tensor *bias,
+    const fastconv_norm_params *params, const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_layer_norm_backward(
+    const fastconv_tensor *grad_input, const fastconv_tensor *grad_weight,
+    const fastconv_tensor *grad_bias, const fastconv_tensor *grad_output,
+    const fastconv_tensor *input, const fastconv_tensor *mean, const fastconv_tensor *invstd,
+    const fastconv_tensor *weight, const fastconv_norm_params *params, const fastconv_exec *exec);
+
+/* output[c] = input[c] / (k + alpha / size * sum over j of input[j]^2)^beta, j from
+ * c - size / 2 to c + (size - 1) / 2; channels outside count as 0. No output may be an input. */
+typedef struct fastconv_local_response_params {
+  size_t struct_size;
+  int64_t size;
+  double alpha, beta, k;
+} fastconv_local_response_params;
+FASTCONV_API fastconv_status fastconv_local_response_norm(
+    const fastconv_tensor *output, const fastconv_tensor *input,
+    const fastconv_local_response_params *params, const fastconv_exec *exec);
+FASTCONV_API fastconv_status fastconv_local_response_norm_backward(
+    const fastconv_tensor *grad_input, const fastconv_tensor *grad_output,
+    const fastconv_tensor *input, const fastconv_local_response_params *params,
+    const fastconv_exec *exec);
 
 /* ---- measuring ---------------------------------------------------------------------
  * What this CPU can do and what the micro-kernel makes of it, in floating-point operations
