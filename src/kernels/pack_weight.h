@@ -63,9 +63,14 @@ inline void pack_contiguous_block(T* to, int64_t width, const T* from, int64_t o
 template <class T>
 inline void pack_transposed_block(T* to, int64_t width, const T* from, int64_t channel_stride,
                                   int64_t outputs, int64_t channels, int64_t taps) {
-  for (int64_t c = 0; c < channels; ++c)
+  constexpr int64_t kAhead = 4, kLine = 64 / sizeof(T);
+  for (int64_t c = 0; c < channels; ++c) {
+    // Runs are pages apart and a kilobyte long: no hardware sees the next one coming.
+    for (int64_t i = 0; i < outputs * taps; i += kLine)
+      __builtin_prefetch(from + (c + kAhead) * channel_stride + i);
     transpose_copy(to + c * width, channels * width, from + c * channel_stride, taps, outputs,
                    taps);
+  }
 }
 
 // Steps [first_step, last_step) of the panel of outputs that begins at `first`; steps are
