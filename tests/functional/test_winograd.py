@@ -113,13 +113,40 @@ def test_fast_and_direct_sums_are_as_exact_as_promised(name, computation, isa, r
         assert not np.array_equal(fast, direct), "the fast algorithm was not in use"
 
 
+#: One for each pair of transforms.
+COVERS = [
+    "several blocks",
+    "F(6, 3)",
+    "5x5",
+    "4x4",
+    "3x3 stride 2",
+    "5x5 stride 2",
+    "7x7 stride 2, colours",
+    "11x11 stride 4, colours",
+    "1-D folded",
+    "3-D",
+]
+
+
 @pytest.mark.parametrize("computation", COMPUTATIONS)
 @pytest.mark.parametrize("data", DATA)
-def test_error_on_data_that_is_not_normal(data, computation, isa, rng):
-    case = PROBLEMS["several blocks"]
+@pytest.mark.parametrize("name", COVERS)
+def test_error_on_data_that_is_not_normal(name, data, computation, isa, rng):
+    case = PROBLEMS[name]
     x, w, dy = operands(case, rng, DATA[data])
     reference = expected(case, computation, x, w, dy)
     assert error(compute(case, computation, x, w, dy), reference) < 1e-4
+
+
+@pytest.mark.parametrize("name", COVERS)
+def test_error_of_filters_that_cancel_a_large_mean(name, isa, rng):
+    """Against what is summed, the largest input times a filter's magnitudes: little is left."""
+    case = PROBLEMS[name]
+    x, w, dy = operands(case, rng, DATA["large mean"])
+    w -= w.mean(axis=tuple(range(1, w.ndim)), keepdims=True)
+    reference = expected(case, "forward", x, w, dy)
+    summed = np.abs(x).max() * np.abs(w).sum(axis=tuple(range(1, w.ndim))).max()
+    assert np.abs(compute(case, "forward", x, w, dy) - reference).max() < 1e-4 * summed
 
 
 @pytest.mark.parametrize("computation", COMPUTATIONS)
