@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -27,25 +28,37 @@ except RuntimeError as error:
 from fastconv import functional, grad, runtime
 
 if TYPE_CHECKING:
-    from fastconv import layers, models, training
+    from fastconv import layers, models, plans, training
     from fastconv.models import Model, Sequential
+    from fastconv.plans import autotune, explain
 
 __all__ = [
     "Model",
     "Sequential",
     "__version__",
+    "autotune",
+    "explain",
     "functional",
     "grad",
     "layers",
     "models",
+    "plans",
     "runtime",
     "training",
 ]
 
 __version__: str = _core.version()
 
-_LAZY_MODULES = ("layers", "models", "training")
-_LAZY_NAMES = {"Model": "models", "Sequential": "models"}
+_LAZY_MODULES = ("layers", "models", "plans", "training")
+_LAZY_NAMES = {
+    "Model": "models",
+    "Sequential": "models",
+    "autotune": "plans",
+    "explain": "plans",
+}
+
+if os.environ.get("FASTCONV_AUTOTUNE_CACHE"):
+    importlib.import_module("fastconv.plans").load_choices()
 
 
 def __getattr__(name: str) -> Any:

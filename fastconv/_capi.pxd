@@ -9,6 +9,7 @@ cdef extern from "fastconv/fastconv.h" nogil:
         FASTCONV_ABI_VERSION
         FASTCONV_MAX_NDIM
         FASTCONV_MAX_SPATIAL
+        FASTCONV_CONV_ALGORITHMS
 
     ctypedef enum fastconv_status:
         FASTCONV_OK
@@ -16,6 +17,7 @@ cdef extern from "fastconv/fastconv.h" nogil:
         FASTCONV_INVALID_TYPE
         FASTCONV_OUT_OF_MEMORY
         FASTCONV_UNAVAILABLE
+        FASTCONV_UNSUPPORTED
 
     ctypedef enum fastconv_dtype:
         FASTCONV_FLOAT32
@@ -49,6 +51,7 @@ cdef extern from "fastconv/fastconv.h" nogil:
         FASTCONV_FORWARD
         FASTCONV_BACKWARD_INPUT
         FASTCONV_BACKWARD_WEIGHT
+        FASTCONV_CONV_TRANSPOSE
 
     ctypedef enum fastconv_probe:
         FASTCONV_PROBE_FMA
@@ -103,6 +106,24 @@ cdef extern from "fastconv/fastconv.h" nogil:
         int32_t precision
         void *workspace
         size_t workspace_size
+        const void *packed_weight
+        size_t packed_weight_size
+        int32_t algorithm
+        int32_t reserved
+
+    ctypedef struct fastconv_conv_plan_info:
+        size_t struct_size
+        int32_t algorithm
+        int32_t reserved
+        char name[32]
+        char reason[160]
+        double relative_cost
+        int64_t multiplications
+        int64_t direct_multiplications
+        size_t workspace_size
+        size_t packed_size
+        uint64_t packed_key
+        uint64_t problem_key
 
     ctypedef struct fastconv_cross_entropy_params:
         size_t struct_size
@@ -179,6 +200,20 @@ cdef extern from "fastconv/fastconv.h" nogil:
         const fastconv_tensor *output, const fastconv_tensor *input,
         const fastconv_tensor *weight, const fastconv_conv_params *params,
         const fastconv_exec *exec)
+
+    # ---- plans
+    fastconv_status fastconv_conv_plan(
+        fastconv_conv_plan_info *info, fastconv_conv_computation computation,
+        const fastconv_tensor *output, const fastconv_tensor *input,
+        const fastconv_tensor *weight, const fastconv_conv_params *params,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_conv_pack_weight(
+        void *buffer, size_t size, fastconv_conv_computation computation,
+        const fastconv_tensor *output, const fastconv_tensor *input,
+        const fastconv_tensor *weight, const fastconv_conv_params *params,
+        const fastconv_exec *exec)
+    fastconv_status fastconv_conv_set_choice(uint64_t problem_key, int32_t algorithm)
+    void fastconv_conv_clear_choices()
 
     # ---- dense
     fastconv_status fastconv_linear_forward(

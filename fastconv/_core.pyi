@@ -11,6 +11,7 @@ from fastconv._typing import (
     Padding,
     Shape,
     Size,
+    Weight,
 )
 
 # ---- convolution
@@ -18,7 +19,7 @@ from fastconv._typing import (
 def conv_forward(
     nd: int,
     input: ArrayLike,
-    weight: ArrayLike,
+    weight: Weight,
     bias: ArrayLike | None,
     stride: Size,
     padding: Padding,
@@ -31,7 +32,7 @@ def conv_forward(
 def conv_transpose_forward(
     nd: int,
     input: ArrayLike,
-    weight: ArrayLike,
+    weight: Weight,
     bias: ArrayLike | None,
     stride: Size,
     padding: Padding,
@@ -45,7 +46,7 @@ def conv_transpose_forward(
 def conv_backward_input(
     nd: int,
     input_size: Shape,
-    weight: ArrayLike,
+    weight: Weight,
     grad_output: ArrayLike,
     stride: Size,
     padding: Padding,
@@ -65,6 +66,42 @@ def conv_backward_weight(
     out: Array | None,
 ) -> Array: ...
 def conv_backward_bias(nd: int, grad_output: ArrayLike, out: Array | None) -> Array: ...
+
+class PackedWeight:
+    def __init__(self, weight: ArrayLike) -> None: ...
+    def update(self, weight: ArrayLike) -> None: ...
+    def invalidate(self) -> None: ...
+    @property
+    def weight(self) -> ArrayLike: ...
+    @property
+    def nbytes(self) -> int: ...
+
+def conv_plan(
+    computation: str,
+    input: ArrayLike,
+    weight: ArrayLike,
+    stride: Size,
+    padding: Padding,
+    dilation: Size,
+    groups: SupportsIndex,
+    precision: str | None,
+    algorithm: int,
+) -> dict[str, Any] | None: ...
+def conv_by(
+    algorithm: int,
+    computation: str,
+    output: ArrayLike,
+    input: ArrayLike,
+    weight: ArrayLike,
+    stride: Size,
+    padding: Padding,
+    dilation: Size,
+    groups: SupportsIndex,
+    precision: str | None,
+) -> None: ...
+def conv_algorithms() -> int: ...
+def set_choice(problem_key: int, algorithm: int) -> None: ...
+def clear_choices() -> None: ...
 
 # ---- dense
 

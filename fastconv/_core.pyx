@@ -39,6 +39,8 @@ cdef enum:
 cdef char NATIVE_ORDER = b"<" if sys.byteorder == "little" else b">"
 cdef tuple DTYPES = (
     np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint8))
+cdef tuple COMPUTATIONS = (  # in the order of fastconv_conv_computation
+    "forward", "backward_input", "backward_weight", "conv_transpose")
 cdef tuple PRECISIONS = ("high", "highest")  # in the order of fastconv_precision
 cdef object new_array = np.ndarray
 # The names of fastconv_activation, with the defaults of their parameters.
@@ -176,6 +178,79 @@ cdef bint memory_order(int *axes, int ndim, const fastconv_tensor *like, bint ex
     return permuted
 
 
+@cython.final
+cdef class PackedWeight:
+    """Filters that are packed once for each way in which convolutions read them.
+
+    A convolution packs its filters anew at every call, or transforms them, because it cannot
+    know whether they have changed since: a training step changes them in place. For small
+    images under many filters that is much of the time. Where they do not change, wrap them:
+    a `PackedWeight` stands for `weight` in `conv1d`, `conv2d`, `conv3d`, their transposes and
+    `fastconv.grad.conv1d_input`, `conv2d_input` and `conv3d_input`, with the same bits.
+
+    The first call of each kind packs; later ones with any batch or number of threads read
+    what it left. The packed forms take memory beside `weight`: as much again, or four
+    times that for Winograd's F(4x4, 3x3). It may be used by many threads at once.
+
+    Parameters
+    ----------
+    weight : array
+        Filters, as the functions take them. No copy is made. After its values have changed
+        call `update` or `invalidate`; until then calls may read the old ones.
+
+    Raises
+    ------
+    TypeError
+        If `weight` is no array, or a `PackedWeight` already.
+
+    Examples
+    --------
+    >>> filters = np.ones((2, 1, 3, 3), np.float32)
+    >>> packed = PackedWeight(filters)
+    >>> image = np.ones((1, 1, 4, 4), np.float32)
+    >>> float(conv2d(image, packed).sum())
+    72.0
+    >>> filters *= 2
+    >>> packed.invalidate()
+    >>> float(conv2d(image, packed).sum())
+    144.0
+    """
+
+    # The array and its packed forms by key, replaced together: a call that has begun packs the
+    # array that it reads, into the forms of that array.
+    cdef tuple state
+
+    def __init__(self, weight):
+        self.update(weight)
+
+    def update(self, weight):
+        """Take other filters in place of the present ones."""
+        if type(weight) is PackedWeight:
+            raise TypeError("weight: expected an array, got PackedWeight")
+        if not PyObject_CheckBuffer(weight):
+            weight = as_array(weight, "weight", False)
+        with cython.critical_section(self):
+            self.state = (weight, {})
+
+    def invalidate(self):
+        """Forget the packed forms, because the values of the array have changed."""
+        self.update(self.weight)
+
+    @property
+    def weight(self):
+        """The array, as it was given."""
+        return self.snapshot()[0]
+
+    @property
+    def nbytes(self):
+        """Bytes that the packed forms take."""
+        return sum([(<_Memory> block).size for block in tuple(self.snapshot()[1].values())])
+
+    cdef tuple snapshot(self):
+        with cython.critical_section(self):
+            return self.state
+
+
 cdef tuple as_tuple(const int64_t *values, int count):
     cdef int i
     return tuple([values[i] for i in range(count)])
@@ -189,6 +264,8 @@ cdef class _Call:
     cdef fastconv_exec context
     cdef object result  # of the last `output`
     cdef bint unbatched  # the first operand came without a batch dimension
+    cdef tuple packed  # of a PackedWeight: its state
+    cdef _Memory filters  # its form that the call reads
     cdef int count
     cdef fastconv_tensor tensors[MAX_OPERANDS]
     cdef Py_buffer views[MAX_OPERANDS]
@@ -245,6 +322,41 @@ cdef class _Call:
         self.count -= 1
         PyBuffer_Release(view)
         return self.take(np.array(array, order="K"), name, ndim)
+
+    cdef fastconv_tensor *take_weight(self, object weight) except NULL:
+        if type(weight) is PackedWeight:
+            self.packed = (<PackedWeight> weight).snapshot()
+            weight = self.packed[0]
+        return self.take(weight, "weight")
+
+    cdef int use_packed(self, fastconv_conv_computation computation, const fastconv_tensor *y,
+                        const fastconv_tensor *x, const fastconv_tensor *w,
+                        const fastconv_conv_params *params) except -1:
+        """Let the call read packed filters; pack them if it is the first to need that form."""
+        cdef fastconv_conv_plan_info info
+        cdef dict forms = self.packed[1]
+        cdef _Memory block
+        if x.shape[0] == 0:
+            return 0  # nothing is computed, and an empty array has no layout
+        info.struct_size = sizeof(info)
+        if fastconv_conv_plan(&info, computation, y, x, w, params, &self.context) != FASTCONV_OK:
+            return 0  # the call will say so, in its own terms
+        if info.packed_size == 0:
+            return 0
+        block = forms.get(info.packed_key)
+        if block is None:
+            block = _Memory.__new__(_Memory)
+            block.size = info.packed_size
+            check(fastconv_alloc(&block.data, block.size))
+            with nogil:
+                check(fastconv_conv_pack_weight(block.data, block.size, computation, y, x, w,
+                                                params, &self.context))
+            block = forms.setdefault(info.packed_key, block)
+        self.filters = block
+        self.context.packed_weight = block.data
+        self.context.packed_weight_size = block.size
+        self.context.algorithm = info.algorithm
+        return 0
 
     cdef fastconv_tensor *output(self, object out, int dtype, int ndim, const int64_t *shape,
                                  const fastconv_tensor *like=NULL,
@@ -349,10 +461,12 @@ def conv_forward(int nd, input, weight, bias, stride, padding, dilation, groups,
     cdef int64_t shape[5]
     conv_params(&params, nd, stride, padding, dilation, groups)
     cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
-    cdef fastconv_tensor *w = call.take(weight, "weight")
+    cdef fastconv_tensor *w = call.take_weight(weight)
     epilogue(&end, call, nd + 2, bias, activation, residual)
     check(fastconv_conv_output_shape(shape, x, w, &params))
     cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, shape, x)
+    if call.packed is not None:
+        call.use_packed(FASTCONV_FORWARD, y, x, w, &params)
     with nogil:
         check(fastconv_conv_forward(y, x, w, &end, &params, &call.context))
     return call.result
@@ -368,10 +482,12 @@ def conv_transpose_forward(int nd, input, weight, bias, stride, padding, output_
     conv_params(&params, nd, stride, padding, dilation, groups)
     integers(extra, nd, output_padding, "output_padding")
     cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
-    cdef fastconv_tensor *w = call.take(weight, "weight")
+    cdef fastconv_tensor *w = call.take_weight(weight)
     epilogue(&end, call, nd + 2, bias, activation, residual)
     check(fastconv_conv_transpose_output_shape(shape, x, w, &params, extra))
     cdef fastconv_tensor *y = call.output(out, x.dtype, x.ndim, shape, x)
+    if call.packed is not None:
+        call.use_packed(FASTCONV_CONV_TRANSPOSE, y, x, w, &params)
     with nogil:
         check(fastconv_conv_transpose_forward(y, x, w, &end, &params, &call.context))
     return call.result
@@ -384,10 +500,12 @@ def conv_backward_input(int nd, input_size, weight, grad_output, stride, padding
     cdef int64_t shape[5]
     conv_params(&params, nd, stride, padding, dilation, groups)
     cdef fastconv_tensor *dy = call.take(grad_output, "grad_output", nd + 2)
-    cdef fastconv_tensor *w = call.take(weight, "weight")
+    cdef fastconv_tensor *w = call.take_weight(weight)
     shape[0] = 1
     integers(shape + call.unbatched, nd + 2 - call.unbatched, input_size, "input_size", False)
     cdef fastconv_tensor *dx = call.output(out, dy.dtype, nd + 2, shape, dy)
+    if call.packed is not None:
+        call.use_packed(FASTCONV_BACKWARD_INPUT, dy, dx, w, &params)
     with nogil:
         check(fastconv_conv_backward_input(dx, dy, w, &params, &call.context))
     return call.result
@@ -418,6 +536,104 @@ def conv_backward_bias(int nd, grad_output, out):
     with nogil:
         check(fastconv_conv_backward_bias(db, dy, &call.context))
     return call.result
+
+
+def conv_plan(computation, input, weight, stride, padding, dilation, groups, precision,
+              algorithm):
+    """The fields of `fastconv_conv_plan_info`; None if the algorithm asked for does not apply."""
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_conv_params params
+    cdef fastconv_conv_plan_info info
+    cdef fastconv_conv_computation which = choose_computation(computation)
+    cdef fastconv_tensor y
+    cdef fastconv_status status
+    cdef int axes[5]
+    cdef int64_t items = 1
+    cdef int64_t *no_padding = [0, 0, 0]
+    cdef int nd, i
+    cdef fastconv_tensor *w = call.take(weight, "weight")
+    nd = w.ndim - 2
+    if not 1 <= nd <= 3:
+        raise ValueError(f"weight: expected 3 to 5 dimensions, got {w.ndim}")
+    cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
+    conv_params(&params, nd, stride, padding, dilation, groups)
+    # An output that nobody writes, with the layout that a call would give it.
+    y = x[0]
+    if which == FASTCONV_CONV_TRANSPOSE:
+        check(fastconv_conv_transpose_output_shape(y.shape, x, w, &params, no_padding))
+    else:
+        check(fastconv_conv_output_shape(y.shape, x, w, &params))
+    memory_order(axes, y.ndim, x, False)
+    for i in range(y.ndim):
+        y.strides[axes[i]] = items
+        items *= y.shape[axes[i]]
+    if precision is not None:
+        call.context.precision = precision_code(precision)
+    call.context.algorithm = as_int(algorithm, "algorithm")
+    info.struct_size = sizeof(info)
+    status = fastconv_conv_plan(&info, which, &y, x, w, &params, &call.context)
+    if status == FASTCONV_UNSUPPORTED:
+        return None
+    check(status)
+    return {
+        "algorithm": info.algorithm, "name": info.name.decode(), "reason": info.reason.decode(),
+        "relative_cost": info.relative_cost, "multiplications": info.multiplications,
+        "direct_multiplications": info.direct_multiplications,
+        "workspace": info.workspace_size, "packed_size": info.packed_size,
+        "packed_key": info.packed_key, "problem_key": info.problem_key,
+        "output_shape": as_tuple(y.shape, y.ndim),
+    }
+
+
+def conv_by(algorithm, computation, output, input, weight, stride, padding, dilation, groups,
+            precision):
+    """One of the computations by one algorithm, between the three arrays given."""
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_conv_params params
+    cdef fastconv_conv_computation which = choose_computation(computation)
+    cdef fastconv_tensor *w = call.take(weight, "weight", -1, which == FASTCONV_BACKWARD_WEIGHT)
+    cdef int ndim = w.ndim
+    cdef fastconv_tensor *x = call.take(
+        input, "input", ndim, which == FASTCONV_BACKWARD_INPUT)
+    cdef fastconv_tensor *y = call.take(
+        output, "output", ndim, which in (FASTCONV_FORWARD, FASTCONV_CONV_TRANSPOSE))
+    conv_params(&params, ndim - 2, stride, padding, dilation, groups)
+    if precision is not None:
+        call.context.precision = precision_code(precision)
+    call.context.algorithm = as_int(algorithm, "algorithm")
+    with nogil:
+        if which == FASTCONV_FORWARD:
+            check(fastconv_conv_forward(y, x, w, NULL, &params, &call.context))
+        elif which == FASTCONV_BACKWARD_INPUT:
+            check(fastconv_conv_backward_input(x, y, w, &params, &call.context))
+        elif which == FASTCONV_BACKWARD_WEIGHT:
+            check(fastconv_conv_backward_weight(w, y, x, &params, &call.context))
+        else:
+            check(fastconv_conv_transpose_forward(y, x, w, NULL, &params, &call.context))
+
+
+cdef fastconv_conv_computation choose_computation(object name) except *:
+    if name not in COMPUTATIONS:
+        raise ValueError(f"computation: expected one of {', '.join(COMPUTATIONS)}, got {name!r}")
+    return <fastconv_conv_computation> <int> COMPUTATIONS.index(name)
+
+
+cdef int precision_code(object name) except -1:
+    if name not in PRECISIONS:
+        raise ValueError(f"precision: expected 'high' or 'highest', got {name!r}")
+    return PRECISIONS.index(name)
+
+
+def conv_algorithms():
+    return FASTCONV_CONV_ALGORITHMS
+
+
+def set_choice(problem_key, algorithm):
+    check(fastconv_conv_set_choice(problem_key, as_int(algorithm, "algorithm")))
+
+
+def clear_choices():
+    fastconv_conv_clear_choices()
 
 
 # ---- dense ----------------------------------------------------------------------------
@@ -993,9 +1209,7 @@ def choose_precision(name):
     """Set the precision of the calls of this thread; return the one before."""
     global precision_here
     before = PRECISIONS[precision_here]
-    if name not in PRECISIONS:
-        raise ValueError(f"precision: expected 'high' or 'highest', got {name!r}")
-    precision_here = PRECISIONS.index(name)
+    precision_here = precision_code(name)
     return before
 
 

@@ -8,8 +8,12 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastconv._core import PackedWeight
+
 #: Whatever NumPy can view: buffer protocol, ``__array__``, ``__dlpack__`` on the CPU.
 ArrayLike: TypeAlias = npt.ArrayLike
+#: Filters of a convolution.
+Weight: TypeAlias = ArrayLike | PackedWeight
 #: float32 or float64.
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 #: Flat positions in a plane.

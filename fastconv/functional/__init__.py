@@ -11,6 +11,7 @@ memory is 64-byte aligned and comes from a pool that reuses it (`runtime.pool_st
 The gradients are in `fastconv.grad`.
 """
 
+from fastconv._core import PackedWeight
 from fastconv.functional.activation import (
     elu,
     gelu,
@@ -89,6 +90,7 @@ from fastconv.functional.pooling import (
 )
 
 __all__ = [
+    "PackedWeight",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",

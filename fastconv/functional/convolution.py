@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, SupportsIndex
 from fastconv import _core
 
 if TYPE_CHECKING:
-    from fastconv._typing import Activation, Array, ArrayLike, Padding, Size
+    from fastconv._typing import Activation, Array, ArrayLike, Padding, Size, Weight
 
 
 def conv1d(
     input: ArrayLike,
-    weight: ArrayLike,
+    weight: Weight,
     bias: ArrayLike | None = None,
     stride: Size = 1,
     padding: Padding = 0,
@@ -44,7 +44,7 @@ def conv1d(
 
 def conv2d(
     input: ArrayLike,
-    weight: ArrayLike,
+    weight: Weight,
     bias: ArrayLike | None = None,
     stride: Size = 1,
     padding: Padding = 0,
@@ -69,7 +69,7 @@ def conv2d(
     input : array of shape (N, IC, IH, IW) or (IC, IH, IW)
         Images, or one image; only N may be 0.
     weight : array of shape (OC, IC / groups, KH, KW)
-        Filters, in the dtype of `input`.
+        Filters, in the dtype of `input`; or a `PackedWeight` of them.
     bias : array of shape (OC,), optional
         Added to every position of a channel.
     stride : int or tuple of int
@@ -129,7 +129,7 @@ def conv2d(
 
 def conv3d(
     input: ArrayLike,
-    weight: ArrayLike,
+    weight: Weight,
     bias: ArrayLike | None = None,
     stride: Size = 1,
     padding: Padding = 0,
@@ -158,7 +158,7 @@ def conv3d(
 
 def conv_transpose1d(
     input: ArrayLike,
-    weight: ArrayLike,
+    weight: Weight,
     bias: ArrayLike | None = None,
     stride: Size = 1,
     padding: Padding = 0,
@@ -199,7 +199,7 @@ def conv_transpose1d(
 
 def conv_transpose2d(
     input: ArrayLike,
-    weight: ArrayLike,
+    weight: Weight,
     bias: ArrayLike | None = None,
     stride: Size = 1,
     padding: Padding = 0,
@@ -230,7 +230,7 @@ def conv_transpose2d(
     input : array of shape (N, IC, IH, IW) or (IC, IH, IW)
         Images, or one image; only N may be 0.
     weight : array of shape (IC, OC / groups, KH, KW)
-        Filters, in the dtype of `input`.
+        Filters, in the dtype of `input`; or a `PackedWeight` of them.
     bias : array of shape (OC,), optional
         Added to every position of a channel.
     stride, dilation : int or tuple of int
@@ -286,7 +286,7 @@ def conv_transpose2d(
 
 def conv_transpose3d(
     input: ArrayLike,
-    weight: ArrayLike,
+    weight: Weight,
     bias: ArrayLike | None = None,
     stride: Size = 1,
     padding: Padding = 0,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, SupportsIndex
 from fastconv import _core
 
 if TYPE_CHECKING:
-    from fastconv._typing import Array, ArrayLike, Padding, Shape, Size
+    from fastconv._typing import Array, ArrayLike, Padding, Shape, Size, Weight
 
 
 def conv1d_input(
     input_size: Shape,
-    weight: ArrayLike,
+    weight: Weight,
     grad_output: ArrayLike,
     stride: Size = 1,
     padding: Padding = 0,
@@ -39,7 +39,7 @@ def conv1d_input(
 
 def conv2d_input(
     input_size: Shape,
-    weight: ArrayLike,
+    weight: Weight,
     grad_output: ArrayLike,
     stride: Size = 1,
     padding: Padding = 0,
@@ -58,7 +58,7 @@ def conv2d_input(
     input_size : tuple of int
         (N, IC, IH, IW), or (IC, IH, IW) for one image.
     weight : array of shape (OC, IC / groups, KH, KW)
-        Filters.
+        Filters, or a `PackedWeight` of them.
     grad_output : array of shape (N, OC, OH, OW) or (OC, OH, OW)
         Gradient of the output.
     stride, padding, dilation, groups
@@ -91,7 +91,7 @@ def conv2d_input(
 
 def conv3d_input(
     input_size: Shape,
-    weight: ArrayLike,
+    weight: Weight,
     grad_output: ArrayLike,
     stride: Size = 1,
     padding: Padding = 0,

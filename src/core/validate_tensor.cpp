@@ -205,10 +205,12 @@ fastconv_status check_precision(const fastconv_exec* exec) {
 fastconv_status choose_threads(const fastconv_exec* exec, double work, double grain, int* threads) {
   int limit = 0;
   if (exec != nullptr) {
-    if (exec->struct_size < sizeof(fastconv_exec))
+    constexpr size_t kFirstVersion = offsetof(fastconv_exec, packed_weight);
+    if (exec->struct_size < kFirstVersion)
       return fail(FASTCONV_INVALID_ARGUMENT,
-                  "exec: struct_size is %zu, expected sizeof(fastconv_exec) = %zu",
-                  exec->struct_size, sizeof(fastconv_exec));
+                  "exec: struct_size is %zu, expected sizeof(fastconv_exec) = %zu, or %zu as in "
+                  "its first version",
+                  exec->struct_size, sizeof(fastconv_exec), kFirstVersion);
     if (exec->num_threads < 0 || exec->num_threads > kMostThreads)
       return fail(FASTCONV_INVALID_ARGUMENT,
                   "num_threads: expected 1 to %d, or 0 for the default, got %d", kMostThreads,

@@ -7,11 +7,41 @@
 namespace fastconv {
 
 // Kernels run on at most `threads` threads through core/parallel.h and take their scratch
-// from `workspace` (64-byte aligned, at least what the *_workspace kernel answered).
+// from `workspace` (64-byte aligned, at least what the *_plan kernel answered).
 struct Exec {
   int threads;
   void* workspace;
   bool highest_precision = false;  // sum directly: no algorithm that trades accuracy for speed
+};
+
+// How a convolution is computed. From kFirstCover on: Winograd, cover number minus that
+// (winograd_plan.h). kByModel asks for what the cost model says; a plan that answers it says that
+// the algorithm asked for does not apply.
+enum ConvAlgorithm : int32_t {
+  kByModel = 0,
+  kDirect = 1,     // vectors along the output channels; of the weight gradient, all it has
+  kPositions = 2,  // vectors along a row of outputs
+  kDepthwise = 3,  // vectors along the channels, or for the weight gradient along either
+  kNaive = 4,      // the reference
+  kColumns = 5,    // depthwise, vectors along the columns
+  kFirstCover = 16,
+  kConvAlgorithms = kFirstCover + 128
+};
+
+// What a *_plan kernel answers. The same function chooses for it and for the kernel that runs,
+// and never looks at the batch or the threads.
+struct ConvPlan {
+  int32_t algorithm;     // ConvAlgorithm
+  size_t workspace;      // bytes, of this batch and these threads
+  bool full;             // set by the caller: fill in the rest, too
+  bool asked;            // the algorithm was, or is a measured choice: the model did not decide
+  int64_t m[2], r[2];    // outputs and taps of Winograd's tiles, rows and columns
+  bool mixed;            // some of the taps come in shorter runs, with transforms of their own
+  bool folded;           // the rows and columns are those of a folded signal
+  double relative_cost;  // modelled, of direct summation
+  int64_t multiplications, direct_multiplications;  // of one image
+  size_t packed;                                    // bytes of the packed filters; 0: no such form
+  uint64_t packed_form;                             // identifies how they are packed
 };
 
 // forward reads x, weight and writes y; backward_input reads y, weight and writes x (and is
@@ -23,9 +53,11 @@ struct ConvArgs {
   T* x;
   T* weight;
   T* y;
-  const T* bias;           // per output channel of the computation, or null
-  const T* residual;       // or null
-  size_t* workspace_size;  // where the *_workspace kernels answer, in bytes
+  const T* bias;      // per output channel of the computation, or null
+  const T* residual;  // or null
+  int32_t algorithm;  // ConvAlgorithm
+  T* packed_weight;   // what *_pack_weight writes, and other kernels read if it is not null
+  ConvPlan* plan;     // where the *_plan kernels answer
   Exec exec;
 };
 

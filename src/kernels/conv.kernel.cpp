@@ -5,19 +5,21 @@
 //   in (N, G * C, spatial)   weight, per group (M, C, taps)   out (N, G * M, spatial)
 //
 // conv_taps.h says how both directions are this sum. It is computed by
-//   conv_winograd.h     3x3 filters with stride 1 in float32, unless precision is "highest"
+//   conv_winograd.h     in float32, unless precision is "highest", where a cover pays
 //   direct_channels.h   depthwise on channels-last data: vectors along the channels
 //   depthwise_planar.h  one input channel a group, on other data: vectors along the columns
 //   direct_positions.h  groups of few outputs: vectors along the positions
 //   direct_outputs.h    all else: vectors along the outputs
-// Which is decided by the problem, its element type and its layout, never by the batch or the
-// threads.
+// Which is decided by `choose`, for the plan, the workspace and the run alike, from the problem,
+// its element type and its layout, never from the batch or the threads. A plan's answer is
+// handed to the kernel that runs (ConvArgs::algorithm), so that it need not search again.
 #include "dispatch/kernel_export.h"
 #include "kernels/conv_winograd.h"
 #include "kernels/depthwise_planar.h"
 #include "kernels/direct_channels.h"
 #include "kernels/direct_outputs.h"
 #include "kernels/direct_positions.h"
+#include "kernels/winograd_form.h"
 
 namespace fastconv {
 namespace {
@@ -49,18 +51,37 @@ bool along_channels(const ConvArgs<T>& args, bool backward) {
                                  : forward_operands(args, *args.params));
 }
 
-enum class Algorithm { kWinograd, kChannels, kPlanar, kPositions, kOutputs };
-
+// What computes the problem: by the model, or the algorithm asked for if it applies, else 0.
 template <class T>
-Algorithm choose(const ConvArgs<T>& args, bool backward, WinogradCover* cover) {
-  if constexpr (sizeof(T) == sizeof(float)) {
-    if (!args.exec.highest_precision && choose_cover<T>(canonical(*args.params), backward, cover))
-      return Algorithm::kWinograd;
+int32_t choose(const ConvArgs<T>& args, bool backward, WinogradCover* cover) {
+  constexpr int64_t kMostAlongPositions = 64;  // outputs: each reads the patch again
+  const int32_t wanted = args.algorithm;
+  const ConvParams& p = *args.params;
+  switch (wanted) {
+    case kByModel:
+      break;
+    case kDirect:
+      return kDirect;
+    case kPositions:
+      return (backward ? p.in_channels : p.out_channels) / p.groups <= kMostAlongPositions
+                 ? kPositions
+                 : 0;
+    case kDepthwise:
+      return along_channels(args, backward) ? kDepthwise : 0;
+    case kColumns:
+      return along_columns(args) ? kColumns : 0;
+    default:
+      if (wanted < kFirstCover) return 0;
   }
-  if (along_channels(args, backward)) return Algorithm::kChannels;
-  if (along_columns(args)) return Algorithm::kPlanar;
-  if (along_positions<T>(*args.params, backward)) return Algorithm::kPositions;
-  return Algorithm::kOutputs;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (!args.exec.highest_precision &&
+        choose_cover<T>(canonical(p), backward, cover, wanted - kFirstCover))
+      return kFirstCover + cover->number;
+  }
+  if (wanted != kByModel) return 0;
+  if (along_channels(args, backward)) return kDepthwise;
+  if (along_columns(args)) return kColumns;
+  return along_positions<T>(p, backward) ? kPositions : kDirect;
 }
 
 template <class T>
@@ -68,48 +89,82 @@ void run(const ConvArgs<T>& args, bool backward) {
   if (args.params->n == 0) return;
   WinogradCover cover;
   switch (choose(args, backward, &cover)) {
-    case Algorithm::kWinograd:
-      if constexpr (sizeof(T) == sizeof(float)) run_winograd(args, backward, cover);
-      break;
-    case Algorithm::kChannels:
-      run_channels(args, backward);
-      break;
-    case Algorithm::kPlanar:
-      run_planar(args, backward);
-      break;
-    case Algorithm::kPositions:
-      run_positions(args, backward);
-      break;
-    case Algorithm::kOutputs:
+    case kDirect:
       run_outputs(args, backward);
       break;
+    case kPositions:
+      run_positions(args, backward);
+      break;
+    case kDepthwise:
+      run_channels(args, backward);
+      break;
+    case kColumns:
+      run_planar(args, backward);
+      break;
+    default:
+      if constexpr (sizeof(T) == sizeof(float)) run_winograd(args, backward, cover);
   }
 }
 
+// Multiplications of one image by direct summation.
+inline int64_t direct_multiplications(const ConvParams& p, bool backward) {
+  int64_t result = p.in_channels / p.groups * p.out_channels;
+  for (int i = 0; i < kSpatial; ++i) {
+    int64_t of_axis = backward ? 0 : p.out[i] * p.kernel[i];
+    for (int64_t phase = 0; backward && phase < min(p.stride[i], p.in[i]); ++phase) {
+      const Axis axis = backward_axis(p, i, phase);
+      of_axis += axis.out * axis.taps;
+    }
+    result *= of_axis;
+  }
+  return result;
+}
+
 template <class T>
-size_t workspace_size(const ConvArgs<T>& args, bool backward) {
-  if (args.params->n == 0) return 0;
+void make_plan(const ConvArgs<T>& args, bool backward) {
+  ConvPlan* plan = args.plan;
   WinogradCover cover;
-  switch (choose(args, backward, &cover)) {
-    case Algorithm::kWinograd:
-      if constexpr (sizeof(T) == sizeof(float))
-        return ConvWinogradPlan<T>(args, canonical(*args.params), backward, cover).total_bytes;
-      break;
-    case Algorithm::kChannels:
-      return ChannelsPlan<T>(args, backward).total_bytes;
-    case Algorithm::kPlanar:
-      return PlanarPlan<T>(args, backward).total_bytes;
-    case Algorithm::kPositions:
-      return PositionsPlan<T>(args, backward).total_bytes;
-    case Algorithm::kOutputs:
-      break;
+  plan->algorithm = choose(args, backward, &cover);
+  if (plan->algorithm == 0) return;
+  if (plan->full) {
+    plan->multiplications = plan->direct_multiplications =
+        direct_multiplications(*args.params, backward);
+    plan->relative_cost = 1;
+  } else if (args.params->n == 0) {
+    return;  // nothing will run
   }
-  return OutputsPlan<T>(args, backward).total_bytes;
+  if (plan->algorithm >= kFirstCover) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      const ConvWinogradPlan<T> winograd(args, canonical(*args.params), backward, cover);
+      plan->workspace = winograd.total_bytes;
+      if (!plan->full) return;
+      describe_winograd(winograd, cover, plan);
+      plan->packed = static_cast<size_t>(winograd.filters_size()) * sizeof(T);
+      plan->packed_form = filter_form(winograd);
+    }
+  } else if (plan->algorithm == kDirect) {
+    const OutputsPlan<T> outputs(args, backward);
+    plan->workspace = outputs.total_bytes;
+    if (!plan->full) return;
+    plan->packed = static_cast<size_t>(outputs.filters_size()) * sizeof(T);
+    plan->packed_form = outputs.filter_form();
+  } else if (plan->algorithm == kPositions) {
+    plan->workspace = PositionsPlan<T>(args, backward).total_bytes;
+  } else if (plan->algorithm == kColumns) {
+    plan->workspace = PlanarPlan<T>(args, backward).total_bytes;
+  } else {
+    plan->workspace = ChannelsPlan<T>(args, backward).total_bytes;
+  }
 }
 
+// Only for problems whose plan has a packed form.
 template <class T>
-void answer_workspace(const ConvArgs<T>& args, bool backward) {
-  *args.workspace_size = workspace_size(args, backward);
+void pack(const ConvArgs<T>& args, bool backward) {
+  WinogradCover cover;
+  if (choose(args, backward, &cover) == kDirect)
+    pack_outputs(args, backward);
+  else if constexpr (sizeof(T) == sizeof(float))
+    pack_winograd(args, backward, cover);
 }
 
 template <class T>
@@ -117,22 +172,32 @@ void conv_forward(const ConvArgs<T>& args) {
   run(args, false);
 }
 template <class T>
-void conv_forward_workspace(const ConvArgs<T>& args) {
-  answer_workspace(args, false);
+void conv_forward_plan(const ConvArgs<T>& args) {
+  make_plan(args, false);
+}
+template <class T>
+void conv_forward_pack_weight(const ConvArgs<T>& args) {
+  pack(args, false);
 }
 template <class T>
 void conv_backward_input(const ConvArgs<T>& args) {
   run(args, true);
 }
 template <class T>
-void conv_backward_input_workspace(const ConvArgs<T>& args) {
-  answer_workspace(args, true);
+void conv_backward_input_plan(const ConvArgs<T>& args) {
+  make_plan(args, true);
+}
+template <class T>
+void conv_backward_input_pack_weight(const ConvArgs<T>& args) {
+  pack(args, true);
 }
 
 }  // namespace
 }  // namespace fastconv
 
 FASTCONV_EXPORT(conv_forward, ConvArgs)
-FASTCONV_EXPORT(conv_forward_workspace, ConvArgs)
+FASTCONV_EXPORT(conv_forward_plan, ConvArgs)
+FASTCONV_EXPORT(conv_forward_pack_weight, ConvArgs)
 FASTCONV_EXPORT(conv_backward_input, ConvArgs)
-FASTCONV_EXPORT(conv_backward_input_workspace, ConvArgs)
+FASTCONV_EXPORT(conv_backward_input_plan, ConvArgs)
+FASTCONV_EXPORT(conv_backward_input_pack_weight, ConvArgs)

@@ -4,54 +4,74 @@
 //   x (N, IC, spatial)   y (N, OC, out)   dweight (OC, IC / G, kernel)
 //
 // It is computed by
-//   winograd_weight.h    3x3 filters with stride 1 in float32, unless precision is "highest"
+//   winograd_weight.h    in float32, unless precision is "highest", where a cover pays
 //   depthwise_weight.h   one input and one output channel a group
 //   direct_weight.h      all else
 #include "dispatch/kernel_export.h"
 #include "kernels/depthwise_weight.h"
 #include "kernels/direct_weight.h"
+#include "kernels/winograd_form.h"
 #include "kernels/winograd_weight.h"
 
 namespace fastconv {
 namespace {
 
-// Whether by Winograd, and then how.
+// What computes the problem: by the model, or the algorithm asked for if it applies, else 0.
 template <class T>
-bool choose_winograd(const ConvArgs<T>& args, WinogradCover* cover) {
-  if constexpr (sizeof(T) != sizeof(float)) return false;
-  return !args.exec.highest_precision && args.params->n > 0 &&
-         choose_cover<T>(canonical(*args.params), false, cover);
+int32_t choose(const ConvArgs<T>& args, WinogradCover* cover) {
+  const int32_t wanted = args.algorithm;
+  const ConvParams& p = *args.params;
+  if (wanted == kDirect) return kDirect;
+  if (is_depthwise(p) && (wanted == kByModel || wanted == kDepthwise)) return kDepthwise;
+  if (wanted != kByModel && wanted < kFirstCover) return 0;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (!args.exec.highest_precision &&
+        choose_cover<T>(canonical(p), false, cover, wanted - kFirstCover))
+      return kFirstCover + cover->number;
+  }
+  return wanted == kByModel ? kDirect : 0;
 }
 
 template <class T>
 void conv_backward_weight(const ConvArgs<T>& args) {
   WinogradCover cover;
-  if (is_depthwise(*args.params)) {
-    run_depthwise_weight(args);
-    return;
+  const int32_t algorithm = choose(args, &cover);
+  if (algorithm == kDepthwise) return run_depthwise_weight(args);
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (algorithm >= kFirstCover && args.params->n > 0 && run_winograd_weight(args, cover)) return;
   }
-  if constexpr (sizeof(T) == sizeof(float))
-    if (choose_winograd(args, &cover) && run_winograd_weight(args, cover)) return;
   run_direct_weight(args);
 }
 
 template <class T>
-void conv_backward_weight_workspace(const ConvArgs<T>& args) {
-  size_t size = is_depthwise(*args.params) ? DepthwisePlan<T>(args).total_bytes
-                                           : DirectWeightPlan<T>(args).total_bytes;
-  if constexpr (sizeof(T) == sizeof(float)) {
-    WinogradCover cover;
-    if (!is_depthwise(*args.params) && choose_winograd(args, &cover)) {
-      const size_t winograd =
-          WinogradWeightPlan<T>(args, canonical(*args.params), cover).total_bytes;
-      size = winograd > size ? winograd : size;
-    }
+void conv_backward_weight_plan(const ConvArgs<T>& args) {
+  ConvPlan* plan = args.plan;
+  const ConvParams& p = *args.params;
+  WinogradCover cover;
+  plan->algorithm = choose(args, &cover);
+  if (plan->algorithm == 0) return;
+  if (plan->full) {
+    plan->direct_multiplications = p.in_channels / p.groups * p.out_channels;
+    for (int i = 0; i < kSpatial; ++i) plan->direct_multiplications *= p.out[i] * p.kernel[i];
+    plan->multiplications = plan->direct_multiplications;
+    plan->relative_cost = 1;
   }
-  *args.workspace_size = size;
+  if (plan->algorithm == kDepthwise) {
+    plan->workspace = DepthwisePlan<T>(args).total_bytes;
+    return;
+  }
+  // Also for Winograd, which leaves what is not finite to direct summation.
+  plan->workspace = DirectWeightPlan<T>(args).total_bytes;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (plan->algorithm < kFirstCover || p.n == 0) return;
+    const WinogradWeightPlan<T> winograd(args, canonical(p), cover);
+    plan->workspace = max(plan->workspace, winograd.total_bytes);
+    if (plan->full) describe_winograd(winograd, cover, plan);
+  }
 }
 
 }  // namespace
 }  // namespace fastconv
 
 FASTCONV_EXPORT(conv_backward_weight, ConvArgs)
-FASTCONV_EXPORT(conv_backward_weight_workspace, ConvArgs)
+FASTCONV_EXPORT(conv_backward_weight_plan, ConvArgs)

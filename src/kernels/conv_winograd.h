@@ -22,6 +22,8 @@
 //
 // Threads: a task owns its tiles resp. its panel; every element is summed in the order of
 // the channels: the bits depend neither on the number of threads nor on the batch.
+//
+// Filters that were transformed before the call are the same numbers, taken from elsewhere.
 #pragma once
 
 #include "kernels/winograd_data.h"
@@ -74,7 +76,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
 
     Regions regions;
     filter_at =
-        regions.reserve(data_resident ? 0 : op.groups * this->panels * this->panel_size * item);
+        regions.reserve(data_resident || args.packed_weight != nullptr ? 0 : filters_size() * item);
     data_at = regions.reserve(data_resident ? op.groups * this->data_size * item : 0);
     worker_at = regions.end;
     worker_bytes = static_cast<size_t>(
@@ -82,6 +84,8 @@ struct ConvWinogradPlan : WinogradPlan<T> {
         round_up(steps * static_cast<int64_t>(sizeof(BatchStep)) + this->tiles, 64));
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
   }
+  // All filters transformed.
+  int64_t filters_size() const { return op.groups * this->panels * this->panel_size; }
   // The data of a block, or the filters of a panel.
   int64_t own_size() const { return data_resident ? this->panel_size : this->data_size; }
   int64_t scratch_size() const {
@@ -353,17 +357,21 @@ void finish_outputs(const ConvWinogradPlan<T>& plan, const TileBlock& block, int
   store_outputs(plan, block, depth, first, scratch);
 }
 
-// Filters transformed beforehand: a task transforms the data of a block for all panels.
+// filters[g][panel] of the whole convolution.
 template <class T>
-void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threads) {
-  const int64_t groups = plan.op.groups;
-  T* filters = reinterpret_cast<T*>(workspace + plan.filter_at);
-  parallel_for(groups * plan.panels, threads, [&](int64_t task, int worker) {
+void transform_filters(const ConvWinogradPlan<T>& plan, char* workspace, int threads, T* filters) {
+  parallel_for(plan.op.groups * plan.panels, threads, [&](int64_t task, int worker) {
     const WinogradScratch<T> scratch(plan, workspace, worker);
     transform_filter(plan, task / plan.panels, task % plan.panels * kPanel<T>, scratch.packed,
                      filters + task * plan.panel_size);
   });
-  parallel_for(groups * plan.blocks, threads, [&](int64_t task, int worker) {
+}
+
+// Filters transformed beforehand: a task transforms the data of a block for all panels.
+template <class T>
+void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threads,
+                     const T* filters) {
+  parallel_for(plan.op.groups * plan.blocks, threads, [&](int64_t task, int worker) {
     const WinogradScratch<T> scratch(plan, workspace, worker);
     const TileBlock block = plan.block(task / plan.blocks, task % plan.blocks);
     pack_tiles(plan, block, scratch.patch);
@@ -387,9 +395,11 @@ void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threa
   });
 }
 
-// Data transformed beforehand, blocks are images: a task transforms the filters of a panel.
+// Data transformed beforehand, blocks are images: a task transforms the filters of a panel,
+// unless `filters` has them already.
 template <class T>
-void run_filter_panels(const ConvWinogradPlan<T>& plan, char* workspace, int threads) {
+void run_filter_panels(const ConvWinogradPlan<T>& plan, char* workspace, int threads,
+                       const T* filters) {
   const int64_t groups = plan.op.groups;
   T* all_data = reinterpret_cast<T*>(workspace + plan.data_at);
   parallel_for(groups * plan.blocks, threads, [&](int64_t task, int worker) {
@@ -403,10 +413,14 @@ void run_filter_panels(const ConvWinogradPlan<T>& plan, char* workspace, int thr
     const WinogradScratch<T> scratch(plan, workspace, worker);
     const int64_t g = task / plan.panels, first = task % plan.panels * kPanel<T>;
     const int64_t width = panel_width(plan.outputs, first, kLanes<T>);
-    transform_filter(plan, g, first, scratch.packed, scratch.own);
+    const T* filter = scratch.own;
+    if (filters != nullptr)
+      filter = filters + task * plan.panel_size;
+    else
+      transform_filter(plan, g, first, scratch.packed, scratch.own);
     for (int i = 0; i < plan.group_count; ++i)
       multiply_tiles(plan, plan.groups[i], 0, plan.tiles, width, all_data + g * plan.data_size,
-                     scratch.own, scratch.steps, scratch.sums + i * plan.group_sums);
+                     filter, scratch.steps, scratch.sums + i * plan.group_sums);
     for (int64_t index = 0; index < plan.blocks; ++index) {
       const TileBlock block = plan.block(g, index);
       const T* sums = scratch.sums + index * plan.image_tiles() * width;
@@ -422,10 +436,22 @@ template <class T>
 void run_winograd(const ConvArgs<T>& args, bool backward, const WinogradCover& cover) {
   const ConvWinogradPlan<T> plan(args, canonical(*args.params), backward, cover);
   char* workspace = static_cast<char*>(args.exec.workspace);
-  if (plan.data_resident)
-    run_filter_panels(plan, workspace, args.exec.threads);
-  else
-    run_tile_blocks(plan, workspace, args.exec.threads);
+  const int threads = args.exec.threads;
+  const T* filters = args.packed_weight;
+  if (plan.data_resident) return run_filter_panels(plan, workspace, threads, filters);
+  if (filters == nullptr) {
+    T* transformed = reinterpret_cast<T*>(workspace + plan.filter_at);
+    transform_filters(plan, workspace, threads, transformed);
+    filters = transformed;
+  }
+  run_tile_blocks(plan, workspace, threads, filters);
+}
+
+template <class T>
+void pack_winograd(const ConvArgs<T>& args, bool backward, const WinogradCover& cover) {
+  const ConvWinogradPlan<T> plan(args, canonical(*args.params), backward, cover);
+  transform_filters(plan, static_cast<char*>(args.exec.workspace), args.exec.threads,
+                    args.packed_weight);
 }
 
 }  // namespace

@@ -23,22 +23,23 @@
 namespace fastconv {
 namespace {
 
+// The filters of all phases and groups.
+template <class From, class T>
+void pack_panels(const OutputsPlan<T>& plan, const Phase* phases, T* weights, int threads) {
+  const int64_t groups = plan.op.groups;
+  parallel_for(plan.all_phases * groups * plan.panels, threads, [&](int64_t task, int) {
+    const Phase& phase = phases[task / plan.panels / groups];
+    const int64_t g = task / plan.panels % groups, first = task % plan.panels * kPanel<T>;
+    From::pack_weights(plan, phase, g, first, 0, From::units(plan, phase),
+                       weights + plan.filters_at(phase, g, first));
+  });
+}
+
 // Filters packed beforehand; a task makes the patch of one block and applies its share of the
 // panels to it.
 template <class From, class T>
-void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_lanes, T* weights,
-                char* workers, int threads) {
-  const Operands<T>& op = plan.op;
-  const auto weight_at = [&](const Phase& phase, int64_t g, int64_t first) {
-    return weights + phase.weight_offset +
-           (g * plan.padded_outputs + first) * phase.taps() * op.channels;
-  };
-  parallel_for(plan.all_phases * op.groups * plan.panels, threads, [&](int64_t task, int) {
-    const Phase& phase = phases[task / plan.panels / op.groups];
-    const int64_t g = task / plan.panels % op.groups, first = task % plan.panels * kPanel<T>;
-    From::pack_weights(plan, phase, g, first, 0, From::units(plan, phase),
-                       weight_at(phase, g, first));
-  });
+void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_lanes,
+                const T* weights, char* workers, int threads) {
   parallel_for(
       plan.all_phases * plan.blocks * plan.panel_chunks, threads, [&](int64_t task, int worker) {
         const int64_t chunk = task % plan.panel_chunks;
@@ -54,12 +55,13 @@ void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
         const int64_t end = plan.panels * (chunk + 1) / plan.panel_chunks;
         const int64_t units = From::units(plan, phase);
         if (plan.tiles_outermost) {
-          FromRows<T>::run_tiles(plan, phase, block, input, weight_at(phase, block.g, 0),
-                                 bias_lanes, begin, end, steps);
+          FromRows<T>::run_tiles(plan, phase, block, input,
+                                 weights + plan.filters_at(phase, block.g, 0), bias_lanes, begin,
+                                 end, steps);
         } else {
           for (int64_t i = begin; i < end; ++i) {
             Panel<T> panel = panel_at(plan, block.g, i, bias_lanes);
-            panel.weight = weight_at(phase, block.g, panel.first);
+            panel.weight = weights + plan.filters_at(phase, block.g, panel.first);
             int64_t unit = 0;
             do {  // at least once: an empty sum is 0
               int64_t k;
@@ -76,10 +78,10 @@ void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
 }
 
 // Patches made beforehand; a task packs one panel of filters, group by group, and applies it to
-// every block of its group.
+// every block of its group. `weights` has all panels packed already, or is null.
 template <class From, class T>
 void run_panels(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_lanes, T* patches,
-                char* workers, int threads) {
+                const T* weights, char* workers, int threads) {
   const Operands<T>& op = plan.op;
   const auto patch_of = [&](int64_t phase, int64_t block) {
     return patches + (phase * plan.blocks + block) * plan.patch_size;
@@ -96,10 +98,10 @@ void run_panels(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
     const Phase& phase = phases[phase_index];
     const int64_t g = task / plan.panels % op.groups;
     T* tiles = reinterpret_cast<T*>(workers + static_cast<size_t>(worker) * plan.worker_bytes);
-    T* weight = tiles + plan.blocks / op.groups * plan.tile_size;
-    void* steps = weight + plan.group_weight;
+    T* own = tiles + plan.blocks / op.groups * plan.tile_size;
+    void* steps = own + plan.group_weight;
     Panel<T> panel = panel_at(plan, g, task % plan.panels, bias_lanes);
-    panel.weight = weight;
+    panel.weight = weights != nullptr ? weights + plan.filters_at(phase, g, panel.first) : own;
     // Visits the blocks of this group that have positions, each with its place in `tiles`.
     const auto for_each_block = [&](const auto& visit) {
       T* tile = tiles;
@@ -118,11 +120,12 @@ void run_panels(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
     do {
       int64_t k;
       const int64_t next = From::group_end(plan, phase, unit, panel.width, &k);
-      From::pack_weights(plan, phase, g, panel.first, unit, next, weight);
+      if (weights == nullptr) From::pack_weights(plan, phase, g, panel.first, unit, next, own);
       for_each_block([&](const Block& block, const T* patch, T* tile) {
         From::multiply(plan, phase, block, From::packed_input(plan, phase, block, patch), panel,
                        unit, next, steps, tile);
       });
+      if (weights != nullptr) panel.weight += k * panel.width;
       unit = next;
     } while (unit < units);
     if (!plan.to_rows)
@@ -134,7 +137,7 @@ void run_panels(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
 }
 
 template <class From, class T>
-void run_outputs_from(const OutputsPlan<T>& plan, char* workspace, int threads) {
+void run_outputs_from(const OutputsPlan<T>& plan, const T* filters, char* workspace, int threads) {
   const Operands<T>& op = plan.op;
   Phase* phases = reinterpret_cast<Phase*>(workspace + plan.phase_at);
   T* bias_lanes = reinterpret_cast<T*>(workspace + plan.bias_at);
@@ -144,11 +147,15 @@ void run_outputs_from(const OutputsPlan<T>& plan, char* workspace, int threads) 
                  op.outputs);
   char* workers = workspace + plan.worker_at;
   if (plan.patches_resident)
-    run_panels<From>(plan, phases, bias_lanes, reinterpret_cast<T*>(workspace + plan.patch_at),
-                     workers, threads);
-  else
-    run_blocks<From>(plan, phases, bias_lanes, reinterpret_cast<T*>(workspace + plan.weight_at),
-                     workers, threads);
+    return run_panels<From>(plan, phases, bias_lanes,
+                            reinterpret_cast<T*>(workspace + plan.patch_at), filters, workers,
+                            threads);
+  if (filters == nullptr) {
+    T* packed = reinterpret_cast<T*>(workspace + plan.weight_at);
+    pack_panels<From>(plan, phases, packed, threads);
+    filters = packed;
+  }
+  run_blocks<From>(plan, phases, bias_lanes, filters, workers, threads);
 }
 
 template <class T>
@@ -156,9 +163,20 @@ void run_outputs(const ConvArgs<T>& args, bool backward) {
   const OutputsPlan<T> plan(args, backward);
   char* workspace = static_cast<char*>(args.exec.workspace);
   if (plan.from_rows)
-    run_outputs_from<FromRows<T>>(plan, workspace, args.exec.threads);
+    run_outputs_from<FromRows<T>>(plan, args.packed_weight, workspace, args.exec.threads);
   else
-    run_outputs_from<FromPlanar<T>>(plan, workspace, args.exec.threads);
+    run_outputs_from<FromPlanar<T>>(plan, args.packed_weight, workspace, args.exec.threads);
+}
+
+template <class T>
+void pack_outputs(const ConvArgs<T>& args, bool backward) {
+  const OutputsPlan<T> plan(args, backward);
+  Phase* phases = reinterpret_cast<Phase*>(static_cast<char*>(args.exec.workspace) + plan.phase_at);
+  plan.make_phases(phases, plan.op.groups * plan.padded_outputs * plan.op.channels);
+  if (plan.from_rows)
+    pack_panels<FromRows<T>>(plan, phases, args.packed_weight, args.exec.threads);
+  else
+    pack_panels<FromPlanar<T>>(plan, phases, args.packed_weight, args.exec.threads);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // finished sums go.
 #pragma once
 
+#include "core/fingerprint.h"
 #include "kernels/conv_blocks.h"
 #include "kernels/input_rows.h"
 #include "kernels/rows_kernel.h"
@@ -68,13 +69,12 @@ struct OutputsPlan : Blocking<T> {
     if (!patches_resident && all_phases * blocks < 3 * threads)
       panel_chunks = min(panels, ceil_div(3 * threads, all_phases * blocks));
 
-    const int64_t weight_size =
-        op.groups * padded_outputs * op.channels * p.kernel[0] * p.kernel[1] * p.kernel[2];
     const int64_t steps = this->max_taps * ceil_div(op.channels, kChannelBlock) + 1;
     Regions regions;
     phase_at = regions.reserve(all_phases * static_cast<int64_t>(sizeof(Phase)));
     bias_at = regions.reserve(op.groups * padded_outputs * item);
-    weight_at = regions.reserve(patches_resident ? 0 : weight_size * item);
+    weight_at = regions.reserve(
+        patches_resident || args.packed_weight != nullptr ? 0 : filters_size() * item);
     patch_at = regions.reserve(patches_resident ? all_phases * blocks * patch_size * item : 0);
     worker_at = regions.end;
     const int64_t operands =
@@ -82,6 +82,29 @@ struct OutputsPlan : Blocking<T> {
     worker_bytes = static_cast<size_t>(round_up(operands * item, 64) +
                                        round_up(steps * static_cast<int64_t>(sizeof(RowStep)), 64));
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(threads);
+  }
+  // All filters packed.
+  int64_t filters_size() const {
+    return op.groups * padded_outputs * op.channels * p.kernel[0] * p.kernel[1] * p.kernel[2];
+  }
+  // Where those of the panel that begins at output `first` lie among them.
+  int64_t filters_at(const Phase& phase, int64_t g, int64_t first) const {
+    return phase.weight_offset + (g * padded_outputs + first) * phase.taps() * op.channels;
+  }
+  // Identifies how packed filters lie.
+  uint64_t filter_form() const {
+    Fingerprint form;
+    form.add_all({kDirect, sizeof(T), kPanel<T>, kLanes<T>, op.groups, op.channels, op.outputs,
+                  this->backward, from_rows});
+    for (int i = 0; i < kSpatial; ++i) {
+      // Of an axis of one tap and one phase there is nothing to tell.
+      if (p.kernel[i] == 1 && this->phases[i] == 1) continue;
+      for (int64_t f = 0; f < this->phases[i]; ++f) {
+        const Axis axis = this->axis(i, f);
+        form.add_all({axis.taps, axis.first_kernel, axis.kernel_step});
+      }
+    }
+    return form.value;
   }
 };
 

@@ -51,21 +51,26 @@ struct CoverChoice {
 // What a choice costs, counted along its axis.
 struct AxisCost {
   CoverChoice choice;
+  int number;  // of the choice
   double tiles, data, products, sums;
   int windows;
 };
 
+constexpr int kAxisChoices = 8;
+
 template <class T>
 struct AxisChoices {
-  AxisCost at[8];
+  AxisCost at[kAxisChoices];
   int count = 0;
 
   AxisChoices(const Runs& runs, int64_t outputs, bool shared_only) {
     // Taps one by one ({1, 1}) leave an axis as it is. Runs longer than any transform are cut;
     // shorter transforms than a run never pay otherwise.
     constexpr int64_t kLongest = 5;
-    constexpr CoverChoice kAll[] = {{1, 1}, {4, 2}, {4, 3}, {5, 3}, {6, 3}, {4, 4}, {4, 5}, {4, 0}};
-    for (const CoverChoice& choice : kAll) {
+    constexpr CoverChoice kAll[kAxisChoices] = {{1, 1}, {4, 2}, {4, 3}, {5, 3},
+                                                {6, 3}, {4, 4}, {4, 5}, {4, 0}};
+    for (int number = 0; number < kAxisChoices; ++number) {
+      const CoverChoice& choice = kAll[number];
       const bool one_by_one = choice.m == 1 && runs.count == 1 && runs.phases == 1;
       // Phases may share the windows of a longer filter.
       const bool fits = choice.r > 1 &&
@@ -76,6 +81,7 @@ struct AxisChoices {
       const TiledAxis<T> axis(runs, outputs, choice.m, choice.r);
       if (axis.piece_count == 0 || (shared_only && axis.window_count > 1)) continue;
       at[count++] = {choice,
+                     number,
                      static_cast<double>(axis.tiles()),
                      static_cast<double>(axis.data_values()),
                      static_cast<double>(axis.products()),
@@ -92,11 +98,13 @@ struct WinogradCover {
   bool folded, merged_columns, merged_phases;
   int64_t out_rows, out_columns;
   double cost, direct_cost;  // of one image and group
+  int number;                // of the cover, below 2 * kAxisChoices^2
 };
 
-// Whether there is a cover that beats direct summation, and which.
+// Whether there is a cover that beats direct summation, and which; for `wanted` >= 0, whether
+// there is one of that number, whatever it costs.
 template <class T>
-bool choose_cover(const ConvParams& p, bool backward, WinogradCover* best) {
+bool choose_cover(const ConvParams& p, bool backward, WinogradCover* best, int wanted = -1) {
   const int64_t channels = (backward ? p.out_channels : p.in_channels) / p.groups;
   const int64_t outputs = (backward ? p.in_channels : p.out_channels) / p.groups;
   const int64_t* out = backward ? p.in : p.out;
@@ -117,7 +125,8 @@ bool choose_cover(const ConvParams& p, bool backward, WinogradCover* best) {
                                     : static_cast<double>(round_up(outputs, kLaneBlock));
   const double direct = kDirectCost * static_cast<double>(out[1] * out[2]) / phases *
                         static_cast<double>(taps * channels) * direct_outputs;
-  *best = {rows, columns, {}, {}, false, few_channels, few_outputs, out[1], out[2], direct, direct};
+  *best = {rows,        columns, {},     {},     false,  few_channels,
+           few_outputs, out[1],  out[2], direct, direct, 0};
   const double k = static_cast<double>(channels * (few_channels ? columns.count : 1));
   const double lanes = static_cast<double>(round_up(static_cast<int64_t>(k), kLaneBlock));
   const double sums = few_outputs ? phases : 1;
@@ -126,14 +135,17 @@ bool choose_cover(const ConvParams& p, bool backward, WinogradCover* best) {
   const double depth = static_cast<double>(p.kernel[0]);
   // Neighbouring depths of a block share transformed slices.
   const double slices = p.stride[0] == 1 ? (kDepthBlock + depth - 1) / kDepthBlock : depth;
-  const auto consider = [&](const AxisCost& row, const AxisCost& column) {
+  const auto consider = [&](const AxisCost& row, const AxisCost& column, bool folded) {
+    const int number = (folded * kAxisChoices + row.number) * kAxisChoices + column.number;
+    if (wanted >= 0 && number != wanted) return false;
     if (row.choice.m == 1 && column.choice.m == 1) return false;  // the direct algorithm
     const double values = row.sums * column.sums / sums;
     const double cost =
         row.tiles * column.tiles *
         (row.products * column.products / sums * depth * k * vectors +
          kDataCost * row.data * column.data * slices * lanes + kSumCost * values * vectors);
-    if (cost >= best->cost) return false;
+    if (wanted < 0 && cost >= best->cost) return false;
+    best->number = number;
     best->row = row.choice;
     best->column = column.choice;
     best->cost = cost;
@@ -146,7 +158,7 @@ bool choose_cover(const ConvParams& p, bool backward, WinogradCover* best) {
   bool found = false;
   for (int i = 0; i < row_choices.count; ++i)
     for (int j = 0; j < column_choices.count; ++j)
-      found |= consider(row_choices.at[i], column_choices.at[j]);
+      found |= consider(row_choices.at[i], column_choices.at[j], false);
   const bool one_row = p.in[1] == 1 && p.out[1] == 1 && p.kernel[1] == 1 && p.pad_before[1] == 0;
   if (one_row && p.kernel[2] > kFoldedColumns && p.stride[2] == 1 && p.dilation[2] == 1) {
     const int64_t outer = ceil_div(p.kernel[2], kFoldedColumns);
@@ -158,10 +170,10 @@ bool choose_cover(const ConvParams& p, bool backward, WinogradCover* best) {
     columns.most_taps = kFoldedColumns;
     const TiledAxis<T> inner(columns, kFoldedColumns, kFoldedColumns, kFoldedColumns);
     const double n = static_cast<double>(inner.products());
-    const AxisCost column = {{kFoldedColumns, kFoldedColumns}, 1, n, n, n, 1};
+    const AxisCost column = {{kFoldedColumns, kFoldedColumns}, 0, 1, n, n, n, 1};
     const AxisChoices<T> folded(rows, out[2], false);
     for (int i = 0; i < folded.count; ++i) {
-      if (folded.at[i].choice.m == 1 || !consider(folded.at[i], column)) continue;
+      if (folded.at[i].choice.m == 1 || !consider(folded.at[i], column, true)) continue;
       best->folded = found = true;
       best->row_runs = rows;
       best->column_runs = columns;

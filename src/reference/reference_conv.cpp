@@ -113,28 +113,43 @@ void conv_backward_weight(const ConvArgs<T>& args) {
           }
 }
 
-// The loops need no scratch.
+// The loops need no scratch, pack nothing and are all there is.
 template <class T>
-void conv_forward_workspace(const ConvArgs<T>& args) {
-  *args.workspace_size = 0;
+void naive_plan(const ConvArgs<T>& args) {
+  if (args.algorithm != kByModel && args.algorithm != kNaive) return;
+  const ConvParams& p = *args.params;
+  int64_t multiplications = p.in_channels / p.groups * p.out_channels;
+  for (int i = 0; i < kSpatial; ++i) multiplications *= p.out[i] * p.kernel[i];
+  args.plan->algorithm = kNaive;
+  args.plan->relative_cost = 1;
+  args.plan->multiplications = args.plan->direct_multiplications = multiplications;
 }
 
 template <class T>
-void conv_backward_input_workspace(const ConvArgs<T>& args) {
-  *args.workspace_size = 0;
+void conv_forward_plan(const ConvArgs<T>& args) {
+  naive_plan(args);
 }
-
 template <class T>
-void conv_backward_weight_workspace(const ConvArgs<T>& args) {
-  *args.workspace_size = 0;
+void conv_backward_input_plan(const ConvArgs<T>& args) {
+  naive_plan(args);
 }
+template <class T>
+void conv_backward_weight_plan(const ConvArgs<T>& args) {
+  naive_plan(args);
+}
+template <class T>
+void conv_forward_pack_weight(const ConvArgs<T>&) {}
+template <class T>
+void conv_backward_input_pack_weight(const ConvArgs<T>&) {}
 
 }  // namespace
 }  // namespace fastconv
 
 FASTCONV_EXPORT(conv_forward, ConvArgs)
-FASTCONV_EXPORT(conv_forward_workspace, ConvArgs)
+FASTCONV_EXPORT(conv_forward_plan, ConvArgs)
+FASTCONV_EXPORT(conv_forward_pack_weight, ConvArgs)
 FASTCONV_EXPORT(conv_backward_input, ConvArgs)
-FASTCONV_EXPORT(conv_backward_input_workspace, ConvArgs)
+FASTCONV_EXPORT(conv_backward_input_plan, ConvArgs)
+FASTCONV_EXPORT(conv_backward_input_pack_weight, ConvArgs)
 FASTCONV_EXPORT(conv_backward_weight, ConvArgs)
-FASTCONV_EXPORT(conv_backward_weight_workspace, ConvArgs)
+FASTCONV_EXPORT(conv_backward_weight_plan, ConvArgs)

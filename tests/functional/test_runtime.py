@@ -265,7 +265,11 @@ def test_importing_the_sources_unbuilt_says_how_to_build(tmp_path):
 
 def test_the_stub_names_what_the_module_has():
     stub = Path(fastconv.__file__).with_name("_core.pyi")
-    names = {n.name for n in ast.parse(stub.read_text()).body if isinstance(n, ast.FunctionDef)}
+    names = {
+        n.name
+        for n in ast.parse(stub.read_text()).body
+        if isinstance(n, ast.FunctionDef | ast.ClassDef)
+    }
     actual = {name for name in vars(_core) if callable(getattr(_core, name)) and name[0] != "_"}
     assert names == actual
 

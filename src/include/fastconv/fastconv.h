@@ -44,7 +44,8 @@ typedef enum fastconv_status {
   FASTCONV_INVALID_ARGUMENT = 1, /* a value is wrong: Python's ValueError */
   FASTCONV_INVALID_TYPE = 2,     /* a dtype is wrong: Python's TypeError */
   FASTCONV_OUT_OF_MEMORY = 3,
-  FASTCONV_UNAVAILABLE = 4 /* an instruction set was forced that cannot run here */
+  FASTCONV_UNAVAILABLE = 4, /* an instruction set was forced that cannot run here */
+  FASTCONV_UNSUPPORTED = 5  /* the algorithm asked for does not apply to the problem */
 } fastconv_status;
 
 typedef enum fastconv_dtype {
@@ -140,6 +141,12 @@ typedef struct fastconv_exec {
   int32_t precision;   /* fastconv_precision */
   void *workspace;     /* scratch, 64-byte aligned; NULL: from the library's pool */
   size_t workspace_size;
+  /* Convolutions only: what fastconv_conv_pack_weight wrote, or NULL; read instead of packing
+   * `weight`, which has to have the same values. */
+  const void *packed_weight;
+  size_t packed_weight_size;
+  int32_t algorithm; /* of fastconv_conv_plan_info, below; 0: what the library chooses */
+  int32_t reserved;
 } fastconv_exec;
 
 typedef struct fastconv_cross_entropy_params {
@@ -226,16 +233,60 @@ FASTCONV_API fastconv_status fastconv_conv_transpose_forward(const fastconv_tens
                                                              const fastconv_conv_params *params,
                                                              const fastconv_exec *exec);
 
-/* Bytes of scratch that the call with these arguments uses when exec gives none. */
+/* ---- plans: what a convolution will do ----------------------------------------------
+ * The functions below take the tensors as the computation calls them: input and output of
+ * the convolution, also for its gradients; those of the transposed convolution for
+ * FASTCONV_CONV_TRANSPOSE, which shares its plans with BACKWARD_INPUT. */
 typedef enum fastconv_conv_computation {
   FASTCONV_FORWARD = 0,
   FASTCONV_BACKWARD_INPUT = 1,
-  FASTCONV_BACKWARD_WEIGHT = 2
+  FASTCONV_BACKWARD_WEIGHT = 2,
+  FASTCONV_CONV_TRANSPOSE = 3
 } fastconv_conv_computation;
+/* Bytes of scratch that the call with these arguments uses when exec gives none. */
 FASTCONV_API fastconv_status fastconv_conv_workspace_size(
     size_t *workspace_size, fastconv_conv_computation computation, const fastconv_tensor *output,
     const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_conv_params *params,
     const fastconv_exec *exec);
+
+typedef struct fastconv_conv_plan_info {
+  size_t struct_size;
+  int32_t algorithm; /* its number, for fastconv_exec: 1 to FASTCONV_CONV_ALGORITHMS - 1 */
+  int32_t reserved;
+  char name[32];                  /* "winograd", "direct", "positions", "depthwise", "reference" */
+  char reason[160];               /* a sentence: why, and the figures */
+  double relative_cost;           /* by the model of costs; direct summation is 1 */
+  int64_t multiplications;        /* of one image */
+  int64_t direct_multiplications; /* the same by direct summation */
+  size_t workspace_size;          /* bytes of scratch, for this batch and these threads */
+  size_t packed_size;             /* bytes of the packed filters; 0: there is no such form */
+  uint64_t packed_key;            /* equal keys: the same packed filters serve */
+  uint64_t problem_key;           /* all that the choice depends on */
+} fastconv_conv_plan_info;
+#define FASTCONV_CONV_ALGORITHMS 144
+
+/* How the call with these arguments would compute. Data is not read (pointers must not be
+ * NULL, though). The choice depends on shapes, dtype, layout, precision and instruction set,
+ * never on the batch or the threads. exec->algorithm asks for one candidate:
+ * FASTCONV_UNSUPPORTED if it does not apply. */
+FASTCONV_API fastconv_status fastconv_conv_plan(
+    fastconv_conv_plan_info *info, fastconv_conv_computation computation,
+    const fastconv_tensor *output, const fastconv_tensor *input, const fastconv_tensor *weight,
+    const fastconv_conv_params *params, const fastconv_exec *exec);
+
+/* Packs the filters into `buffer`, 64-byte aligned, of info.packed_size bytes and more, for
+ * exec->packed_weight of calls whose info.packed_key is the same: any batch, any number of
+ * threads. A call whose key differs fails. The library keeps no copy and cannot
+ * see that a weight has changed: pack again then. Not a format for files. */
+FASTCONV_API fastconv_status fastconv_conv_pack_weight(
+    void *buffer, size_t size, fastconv_conv_computation computation, const fastconv_tensor *output,
+    const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_conv_params *params,
+    const fastconv_exec *exec);
+
+/* For all calls of this process that do not ask for an algorithm: problems of this key use
+ * `algorithm` from now on (where it applies); 0 returns to the library's choice. */
+FASTCONV_API fastconv_status fastconv_conv_set_choice(uint64_t problem_key, int32_t algorithm);
+FASTCONV_API void fastconv_conv_clear_choices(void);
 
 /* ---- dense -------------------------------------------------------------------------
  * input (N, in)  weight (out, in)  output (N, out):  output = input weight^T + bias */
