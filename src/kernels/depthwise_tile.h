@@ -55,6 +55,8 @@ struct Tile {
   Strided<const T> residual;
   Strided<T> out;
   Bounded<T> activate;
+
+  explicit Tile(const Activation& activation) : activate(activation) {}
 };
 
 // Keeps the compiler from loading x anew for each of its uses.

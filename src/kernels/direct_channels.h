@@ -124,7 +124,7 @@ void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, 
   const Operands<T>& op = plan.op;
   const Axis& axis = phase.axis[2];
   if (row.od >= phase.axis[0].out || row.oh >= phase.axis[1].out) return;
-  Tile<T> tile = {.activate = Bounded<T>(op.activation)};
+  Tile<T> tile(op.activation);
   tile.segments = list;
   tile.count = list_segments(plan, phase, row.od, row.oh, list);
   tile.column = op.in_stride[4];
