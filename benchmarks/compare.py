@@ -1,6 +1,6 @@
 """Verify, then time, every contender on every problem, within one process.
 
-Used by ``python -m benchmarks``, which runs it twice: once with the default environment and
+Command: ``python -m benchmarks``, which runs this twice: once with the default environment and
 settings of the peers, once with the tuned ones (malloc reads its tunables at start-up).
 """
 
@@ -42,6 +42,12 @@ class Settings:
         return QUICK if self.quick else Effort()
 
 
+def work(**values: Any) -> dict[str, Any]:
+    """Run in a process of its own, with the settings as they came through JSON."""
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return run(Settings(**{**values, **lists}))
+
+
 def run(settings: Settings) -> dict[str, Any]:
     """Return the ceilings and one row for each layer, computation and contender."""
     versions = peers.installed(("fastconv", *settings.peers))
@@ -69,7 +75,7 @@ def _rows(settings: Settings, names: list[str]) -> list[dict[str, Any]]:
         operands = make_operands(layer)
         for computation in layer.computations:
             if computation in settings.computations:
-                rows = _problem(layer, operands, computation, names, settings, guard)
+                rows = measure_problem(layer, operands, computation, names, settings, guard)
                 found += rows
                 _progress(layer, computation, rows)
     return found
@@ -91,7 +97,7 @@ def ceilings(threads: int, quick: bool) -> dict[str, Any]:
     }
 
 
-def _problem(
+def measure_problem(
     layer: Layer,
     operands: Operands,
     computation: str,
@@ -99,6 +105,7 @@ def _problem(
     settings: Settings,
     guard: Guard,
 ) -> list[dict[str, Any]]:
+    """Verify, then time, one computation of one layer: a row for each contender."""
     expected = reference(layer, operands, computation)
     rows, verified = [], []
     for name in names:
@@ -142,18 +149,16 @@ def _row(
     failure: str | None = None,
     error: float | None = None,
 ) -> dict[str, Any]:
-    work = (
-        {"flops": layer.flops}
-        if layer.kind == "conv"
-        else {"bytes": layer.bytes_moved(computation)}
-    )
     return {
         "layer": layer.name,
+        "kind": layer.kind,
+        "extra": layer.extra,
         "category": layer.category,
         "computation": computation,
         "peer": peer,
         "variant": variant,
-        **work,
+        "flops": layer.flops if layer.kind == "conv" else None,
+        "bytes": layer.bytes_moved(computation),
         "verified": failure is None,
         "failure": failure,
         "error": error,
