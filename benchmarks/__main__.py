@@ -31,7 +31,14 @@ from .problems import CONV_COMPUTATIONS, POOL_COMPUTATIONS
 
 COMPUTATIONS = tuple(dict.fromkeys(CONV_COMPUTATIONS + POOL_COMPUTATIONS))
 #: Of a section, the options that change its results.
-OPTIONS = ("layers", "peers", "computations", "environment", "threads", "isa", "precision", "quick")
+OPTIONS = {
+    "compare": ("layers", "peers", "computations", "environment", "threads", "isa", "precision"),
+    "errors": ("layers", "threads", "isa"),
+    "memory": ("layers", "threads", "isa"),
+    "grid": ("count", "seed", "threads", "isa"),
+    "micro": ("threads", "isa"),
+    "overhead": ("threads", "isa"),
+}
 
 
 def main() -> int:
@@ -203,7 +210,7 @@ def _wrong(result: dict[str, Any]) -> bool:
 
 def _spelled(command: str, options: argparse.Namespace) -> str:
     """Return the command line of a section, without what only names files."""
-    names = ("count", "seed", "threads", "quick", "isa") if command == "grid" else OPTIONS
+    names = (*OPTIONS.get(command, ()), "quick")
     default = _parser().parse_args([command])
     words = ["python", "-m", "benchmarks", command]
     for name in names:

@@ -70,12 +70,12 @@ def run(settings: Settings) -> dict[str, Any]:
 
 def _rows(settings: Settings, names: list[str]) -> list[dict[str, Any]]:
     found = []
-    guard = Guard()
+    measured = {"tuned": settings.tuned, "effort": settings.effort, "guard": Guard()}
     for layer in load_layers(settings.layers):
         operands = make_operands(layer)
         for computation in layer.computations:
             if computation in settings.computations:
-                rows = measure_problem(layer, operands, computation, names, settings, guard)
+                rows = measure_problem(layer, operands, computation, names, **measured)
                 found += rows
                 _progress(layer, computation, rows)
     return found
@@ -102,7 +102,8 @@ def measure_problem(
     operands: Operands,
     computation: str,
     names: list[str],
-    settings: Settings,
+    tuned: bool,
+    effort: Effort,
     guard: Guard,
 ) -> list[dict[str, Any]]:
     """Verify, then time, one computation of one layer: a row for each contender."""
@@ -110,7 +111,7 @@ def measure_problem(
     rows, verified = [], []
     for name in names:
         try:
-            found = peers.load(name).contenders(layer, operands, computation, settings.tuned)
+            found = peers.load(name).contenders(layer, operands, computation, tuned)
         except Exception as error:  # a peer's refusal is a finding, not our failure
             rows.append(_row(layer, computation, name, "-", failure=_line(error)))
             continue
@@ -120,7 +121,7 @@ def measure_problem(
             if row["verified"]:
                 verified.append((contender, row))
     del expected
-    timings = measure([contender for contender, _ in verified], settings.effort, guard)
+    timings = measure([contender for contender, _ in verified], effort, guard)
     for (_, row), timing in zip(verified, timings, strict=True):
         row |= {
             "median_s": timing.median,

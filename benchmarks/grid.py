@@ -18,9 +18,11 @@ from .problems import CONV_COMPUTATIONS, Layer, make_operands
 from .processes import in_own_process
 from .shapes import describe, problems
 from .tables import number, table
-from .timing import Guard
+from .timing import QUICK, Effort, Guard
 
 LISTED = 25
+#: Hundreds of problems: a quarter of the samples of a named layer.
+EFFORT = Effort(turns=5, turn_seconds=0.015, limit_seconds=1.0)
 
 
 def run(count: int, seed: int, threads: int, quick: bool, isa: str | None) -> dict[str, Any]:
@@ -37,21 +39,13 @@ def work(count: int, seed: int, threads: int, quick: bool) -> dict[str, Any]:
     versions = peers.installed(("torch", "fastconv"))
     for name in versions:
         peers.load(name).setup(threads)
-    settings = compare.Settings(
-        peers=("torch",),
-        computations=CONV_COMPUTATIONS,
-        layers="",
-        threads=threads,
-        tuned=True,
-        quick=True,  # hundreds of problems: few samples each
-        precision="high",
-    )
-    rows, guard = [], Guard()
+    measured = {"tuned": True, "effort": QUICK if quick else EFFORT, "guard": Guard()}
+    rows = []
     for layer in problems(count, seed):
         operands = make_operands(layer)
         for computation in CONV_COMPUTATIONS:
             found = compare.measure_problem(
-                layer, operands, computation, list(versions), settings, guard
+                layer, operands, computation, list(versions), **measured
             )
             rows.append(_row(layer, computation, found))
         print(f"{layer.name:18} {describe(layer)}", file=sys.stderr, flush=True)
