@@ -1,10 +1,15 @@
 """Benchmarks: verify, time, compare.
 
 python -m benchmarks            the named layers against every installed peer
+python -m benchmarks errors     accuracy on easy and on hard data
+python -m benchmarks memory     peak memory against PyTorch's
+python -m benchmarks grid       random problems of many kinds of networks against PyTorch
+python -m benchmarks report     docs/performance.md from all of these
+python -m benchmarks points     interpolation points of Winograd's transforms
 python -m benchmarks micro      percent of the FMA peak
 python -m benchmarks overhead   import time, microseconds a call
-python -m benchmarks report     tables and picture of results in --json FILE
 
+With --json FILE each keeps its results in FILE, a section beside those of the others.
 For example: python -m benchmarks --quick --layers mnist --peers torch
 """
 
@@ -14,43 +19,36 @@ import argparse
 import json
 import os
 import shlex
-import subprocess
 import sys
-import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import machine
+from . import machine, processes
 from .peers import PEERS
 from .problems import CONV_COMPUTATIONS, POOL_COMPUTATIONS
 
-_FILES = ("--json", "--markdown", "--picture")
 COMPUTATIONS = tuple(dict.fromkeys(CONV_COMPUTATIONS + POOL_COMPUTATIONS))
+#: Of a section, the options that change its results.
+OPTIONS = {
+    "compare": ("layers", "peers", "computations", "environment", "threads", "isa", "precision"),
+    "errors": ("layers", "threads", "isa"),
+    "memory": ("layers", "threads", "isa"),
+    "grid": ("count", "seed", "threads", "isa"),
+    "micro": ("threads", "isa"),
+    "overhead": ("threads", "isa"),
+}
 
 
 def main() -> int:
     """Run one command; 1 where a result of fastconv was wrong."""
     if sys.argv[1:2] == ["worker"]:
-        return _worker(*sys.argv[2:])
+        return processes.worker(*sys.argv[2:])
     options = _parser().parse_args()
-    if options.command == "compare":
-        return _compare(options)
     if options.command == "report":
-        return _present(json.loads(options.json.read_text(encoding="utf-8")), options)
-    _restrict(options.threads)
-    if options.command == "micro":
-        from . import micro
-
-        result = micro.run(options.threads, [options.isa] if options.isa else [], options.quick)
-    else:
-        from . import overhead
-
-        if options.isa:
-            os.environ["FASTCONV_ISA"] = options.isa
-        result = overhead.run(options.threads, options.quick)
-    _write_json(options.json, result)
-    return 0
+        return _report(options)
+    return _measure(options.command, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("command", nargs="?", default="compare", choices=("compare", "micro", "overhead", "report"))
+    add("command", nargs="?", default="compare", choices=(*COMMANDS, "report"))
     add("--layers", default="", metavar="REGEX", help="only layers whose name matches")
     add("--peers", type=_names(PEERS), default=PEERS, metavar="A,B", help=",".join(PEERS))
     add(
@@ -74,10 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=machine.usable_cpus(), help="the same for everyone")
     add("--isa", help="force fastconv's instruction set")
     add("--precision", choices=("high", "highest"), default="high", help="of fastconv")
+    add("--count", type=int, default=300, help="problems of the grid")
+    add("--seed", type=int, default=0, help="of the grid")
     add("--quick", action="store_true", help="fewer samples: to look, not to quote")
-    add("--json", type=Path, metavar="FILE")
-    add("--markdown", type=Path, metavar="FILE", help="the tables that are printed")
-    add("--picture", type=Path, metavar="FILE", help="PNG or SVG of the ratios")
+    add("--json", type=Path, metavar="FILE", help="where results are kept")
+    add("--docs", type=Path, metavar="FOLDER", help="of the report, docs/ by default")
     return parser
 
 
@@ -92,8 +91,11 @@ def _names(known: tuple[str, ...]) -> Any:
     return parse
 
 
-def _compare(options: argparse.Namespace) -> int:
-    from . import report
+# ---- commands: options to results, printed as they come
+
+
+def _compare(options: argparse.Namespace) -> dict[str, Any]:
+    from . import summary, tables
     from .compare import Settings
 
     wanted = ("default", "tuned") if options.environment == "both" else (options.environment,)
@@ -109,86 +111,124 @@ def _compare(options: argparse.Namespace) -> int:
             quick=options.quick,
             precision=options.precision,
         )
-        environments[name] = _in_own_process(settings, options.isa)
+        environments[name] = processes.in_own_process(
+            "compare",
+            asdict(settings),
+            threads=options.threads,
+            tuned=settings.tuned,
+            isa=options.isa,
+        )
     result = {
-        "schema": 1,
-        "command": shlex.join(["python", "-m", "benchmarks", *_public(sys.argv[1:])]),
         "machine": machine.facts(),
         "threads": options.threads,
         "environments": environments,
-        "summary": report.summarize(environments),
+        "summary": summary.summarize(environments),
     }
-    _write_json(options.json, result)
-    return _present(result, options)
+    print(tables.markdown(result))
+    return result
 
 
-def _present(result: dict[str, Any], options: argparse.Namespace) -> int:
+def _errors(options: argparse.Namespace) -> dict[str, Any]:
+    from . import errors
+
+    return errors.run(options.layers, options.threads, options.quick, options.isa)
+
+
+def _memory(options: argparse.Namespace) -> dict[str, Any]:
+    from . import memory
+
+    return memory.run(options.layers, options.threads, options.isa)
+
+
+def _grid(options: argparse.Namespace) -> dict[str, Any]:
+    from . import grid
+
+    return grid.run(options.count, options.seed, options.threads, options.quick, options.isa)
+
+
+def _points(options: argparse.Namespace) -> dict[str, Any]:
+    from . import accuracy
+
+    return accuracy.run(options.quick)
+
+
+def _micro(options: argparse.Namespace) -> dict[str, Any]:
+    from . import micro
+
+    processes.restrict(options.threads)
+    return micro.run(options.threads, [options.isa] if options.isa else [], options.quick)
+
+
+def _overhead(options: argparse.Namespace) -> dict[str, Any]:
+    from . import overhead
+
+    processes.restrict(options.threads)
+    if options.isa:
+        os.environ["FASTCONV_ISA"] = options.isa
+    return overhead.run(options.threads, options.quick)
+
+
+#: Each with the section that it keeps.
+COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] = {
+    "compare": ("comparison", _compare),
+    "errors": ("errors", _errors),
+    "memory": ("memory", _memory),
+    "grid": ("grid", _grid),
+    "points": ("points", _points),
+    "micro": ("micro", _micro),
+    "overhead": ("overhead", _overhead),
+}
+
+
+def _measure(command: str, options: argparse.Namespace) -> int:
+    section, run = COMMANDS[command]
+    result = {"command": _spelled(command, options), **run(options)}
+    if options.json:
+        _keep(options.json, _kept(options.json) | {section: result})
+    return int(_wrong(result))
+
+
+def _report(options: argparse.Namespace) -> int:
     from . import report
 
-    text = report.markdown(result)
-    if options.markdown:
-        options.markdown.write_text(text, encoding="utf-8")
-    if options.picture:
-        from . import picture
-
-        picture.draw(result, options.picture)
-    print(text)
-    return int(any(f["peer"] == "fastconv" for f in result["summary"]["failures"]))
-
-
-def _public(arguments: list[str]) -> list[str]:
-    """Drop the names of the files written from the command line."""
-    kept: list[str] = []
-    skip = False
-    for argument in arguments:
-        if skip or argument.startswith(tuple(f"{name}=" for name in _FILES)):
-            skip = False
-        elif argument in _FILES:
-            skip = True
-        else:
-            kept.append(argument)
-    return kept
+    options.json = options.json or Path("build", "benchmarks.json")
+    commands = {section: command for command, (section, _) in COMMANDS.items()}
+    for section in report.SECTIONS:
+        if section not in _kept(options.json):
+            _measure(commands[section], options)
+    results = _kept(options.json)
+    report.write(results, options.docs or report.DOCS)
+    return int(any(_wrong(results[section]) for section in report.SECTIONS))
 
 
-def _in_own_process(settings: Any, isa: str | None) -> dict[str, Any]:
-    """Run a worker: malloc reads its tunables, and each runtime its CPUs, only once."""
-    environment = {k: v for k, v in os.environ.items() if k not in machine.TUNED_ENVIRONMENT}
-    if settings.tuned:
-        environment |= machine.TUNED_ENVIRONMENT
-    if isa:
-        environment["FASTCONV_ISA"] = isa
-    environment |= {"JAX_PLATFORMS": "cpu", "NPROC": str(settings.threads)}
-    with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder, "report.json")
-        worker = ["worker", json.dumps(asdict(settings)), str(answer)]
-        checkout = Path(__file__).resolve().parent.parent
-        command = [sys.executable, "-m", "benchmarks", *worker]
-        status = subprocess.run(command, env=environment, cwd=checkout).returncode
-        if status != 0:
-            raise SystemExit(status)
-        return json.loads(answer.read_text(encoding="utf-8"))
+def _wrong(result: dict[str, Any]) -> bool:
+    """Whether a result of fastconv's failed its verification."""
+    failures = [f["peer"] for f in result.get("summary", {}).get("failures", ())]
+    failures += [f for row in result.get("rows", ()) for f in row.get("failures", ())]
+    return any(failure.startswith("fastconv") for failure in failures)
 
 
-def _worker(text: str, answer: str) -> int:
-    values = json.loads(text)
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    _restrict(values["threads"])
-    from .compare import Settings, run
-
-    Path(answer).write_text(json.dumps(run(Settings(**values))), encoding="utf-8")
-    return 0
-
-
-def _restrict(threads: int) -> None:
-    """Leave this process as many CPUs as threads: some runtimes cannot be told otherwise."""
-    usable = sorted(os.sched_getaffinity(0))
-    if threads < len(usable):
-        os.sched_setaffinity(0, usable[:threads])
+def _spelled(command: str, options: argparse.Namespace) -> str:
+    """Return the command line of a section, without what only names files."""
+    names = (*OPTIONS.get(command, ()), "quick")
+    default = _parser().parse_args([command])
+    words = ["python", "-m", "benchmarks", command]
+    for name in names:
+        value = getattr(options, name)
+        if value is True:
+            words.append(f"--{name}")
+        elif value != getattr(default, name) or name in ("count", "seed"):
+            words += [f"--{name}", ",".join(value) if isinstance(value, tuple) else str(value)]
+    return shlex.join(words)
 
 
-def _write_json(path: Path | None, result: dict[str, Any]) -> None:
-    if path:
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+def _kept(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _keep(path: Path, results: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Verify, then time, every contender on every problem, within one process.
 
-Used by ``python -m benchmarks``, which runs it twice: once with the default environment and
+Command: ``python -m benchmarks``, which runs this twice: once with the default environment and
 settings of the peers, once with the tuned ones (malloc reads its tunables at start-up).
 """
 
@@ -42,6 +42,12 @@ class Settings:
         return QUICK if self.quick else Effort()
 
 
+def work(**values: Any) -> dict[str, Any]:
+    """Run in a process of its own, with the settings as they came through JSON."""
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return run(Settings(**{**values, **lists}))
+
+
 def run(settings: Settings) -> dict[str, Any]:
     """Return the ceilings and one row for each layer, computation and contender."""
     versions = peers.installed(("fastconv", *settings.peers))
@@ -64,12 +70,12 @@ def run(settings: Settings) -> dict[str, Any]:
 
 def _rows(settings: Settings, names: list[str]) -> list[dict[str, Any]]:
     found = []
-    guard = Guard()
+    measured = {"tuned": settings.tuned, "effort": settings.effort, "guard": Guard()}
     for layer in load_layers(settings.layers):
         operands = make_operands(layer)
         for computation in layer.computations:
             if computation in settings.computations:
-                rows = _problem(layer, operands, computation, names, settings, guard)
+                rows = measure_problem(layer, operands, computation, names, **measured)
                 found += rows
                 _progress(layer, computation, rows)
     return found
@@ -91,19 +97,21 @@ def ceilings(threads: int, quick: bool) -> dict[str, Any]:
     }
 
 
-def _problem(
+def measure_problem(
     layer: Layer,
     operands: Operands,
     computation: str,
     names: list[str],
-    settings: Settings,
+    tuned: bool,
+    effort: Effort,
     guard: Guard,
 ) -> list[dict[str, Any]]:
+    """Verify, then time, one computation of one layer: a row for each contender."""
     expected = reference(layer, operands, computation)
     rows, verified = [], []
     for name in names:
         try:
-            found = peers.load(name).contenders(layer, operands, computation, settings.tuned)
+            found = peers.load(name).contenders(layer, operands, computation, tuned)
         except Exception as error:  # a peer's refusal is a finding, not our failure
             rows.append(_row(layer, computation, name, "-", failure=_line(error)))
             continue
@@ -113,7 +121,7 @@ def _problem(
             if row["verified"]:
                 verified.append((contender, row))
     del expected
-    timings = measure([contender for contender, _ in verified], settings.effort, guard)
+    timings = measure([contender for contender, _ in verified], effort, guard)
     for (_, row), timing in zip(verified, timings, strict=True):
         row |= {
             "median_s": timing.median,
@@ -142,18 +150,16 @@ def _row(
     failure: str | None = None,
     error: float | None = None,
 ) -> dict[str, Any]:
-    work = (
-        {"flops": layer.flops}
-        if layer.kind == "conv"
-        else {"bytes": layer.bytes_moved(computation)}
-    )
     return {
         "layer": layer.name,
+        "kind": layer.kind,
+        "extra": layer.extra,
         "category": layer.category,
         "computation": computation,
         "peer": peer,
         "variant": variant,
-        **work,
+        "flops": layer.flops if layer.kind == "conv" else None,
+        "bytes": layer.bytes_moved(computation),
         "verified": failure is None,
         "failure": failure,
         "error": error,

@@ -10,7 +10,7 @@ import math
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,22 @@ import numpy as np
 
 LAYERS = Path(__file__).with_name("layers.json")
 CONV_COMPUTATIONS = ("forward", "backward_input", "backward_weight")
-POOL_COMPUTATIONS = ("forward", "forward_indices", "backward")
+#: Of the maximum: alone, with PyTorch's indices and with whatever a gradient needs (fastconv: a
+#: byte), and the gradient from either; then of the average.
+POOL_COMPUTATIONS = (
+    "forward",
+    "forward_indices",
+    "forward_argmax",
+    "backward",
+    "backward_argmax",
+    "average",
+    "average_backward",
+)
+
+#: Classes that the goals take together.
+SHARED_CLASSES = dict.fromkeys(("7x7 s2", "5x5 s2"), "7x7 s2 and 5x5 s2")
+#: What remembers a maximum, in bytes.
+INDEX_BYTES = {"forward_indices": 8, "backward": 8, "forward_argmax": 1, "backward_argmax": 1}
 
 #: An error above this is a wrong result, whoever made it: max|err| / max|ref|.
 TOLERANCE = 1e-4
@@ -26,7 +41,10 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Layer:
-    """One named convolution or max pool; ``oc`` and ``groups`` mean nothing for a pool."""
+    """One named convolution or pool; ``oc`` and ``groups`` mean nothing for a pool.
+
+    A transposed convolution has a weight of (IC, OC / groups, kernel...).
+    """
 
     name: str
     kind: str
@@ -38,6 +56,13 @@ class Layer:
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     groups: int
+    dilation: tuple[int, ...] = ()
+    transposed: bool = False
+    extra: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.dilation:
+            object.__setattr__(self, "dilation", (1,) * self.ndim)
 
     @property
     def ndim(self) -> int:
@@ -47,10 +72,10 @@ class Layer:
     @property
     def out_spatial(self) -> tuple[int, ...]:
         """Spatial extents of the output."""
-        return tuple(
-            (i + 2 * p - k) // s + 1
-            for i, k, s, p in zip(self.spatial, self.kernel, self.stride, self.padding, strict=True)
-        )
+        axes = zip(self.spatial, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        if self.transposed:
+            return tuple((i - 1) * s - 2 * p + d * (k - 1) + 1 for i, k, s, p, d in axes)
+        return tuple((i + 2 * p - d * (k - 1) - 1) // s + 1 for i, k, s, p, d in axes)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -60,7 +85,8 @@ class Layer:
     @property
     def weight_shape(self) -> tuple[int, ...]:
         """(OC, IC / groups, kernel...)."""
-        return (self.oc, self.ic // self.groups, *self.kernel)
+        outer, inner = (self.ic, self.oc) if self.transposed else (self.oc, self.ic)
+        return (outer, inner // self.groups, *self.kernel)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -71,27 +97,35 @@ class Layer:
     def category(self) -> str:
         """The class over which ratios are averaged."""
         if self.kind == "pool":
-            return "pool"
+            return "pools"
+        if self.n == 1:
+            return "batch 1"
         if self.groups > 1:
-            return "depthwise"
+            return "depthwise" if self.groups == self.ic else "grouped"
         if self.ndim != 2:
-            return f"conv{self.ndim}d"
-        if self.ic <= 4:
-            return "first layer"
-        if max(self.stride) > 1:
-            return "strided"
-        return "x".join(map(str, self.kernel))
+            return "conv1d and conv3d"
+        size, stride = "x".join(map(str, self.kernel)), max(self.stride)
+        if stride > 1:
+            name = f"{size} s{stride}"
+            return SHARED_CLASSES.get(name, name)
+        if size == "3x3" and self.ic <= 4:
+            return "first 3x3"
+        if size == "3x3" and max(self.out_spatial) <= 13:
+            return "3x3 small"
+        return size
 
     @property
     def flops(self) -> int:
         """Floating-point operations of the direct sum, padding included; the same each way."""
-        return 2 * math.prod(self.output_shape) * math.prod(self.weight_shape[1:])
+        places = self.input_shape if self.transposed else self.output_shape
+        return 2 * math.prod(places) * math.prod(self.weight_shape[1:])
 
     def bytes_moved(self, computation: str) -> int:
-        """Least memory traffic of a pool in bytes: each operand once, float32 and int64."""
-        small, large = math.prod(self.output_shape), math.prod(self.input_shape)
-        indices = 0 if computation == "forward" else 8 * small
-        return 4 * (small + large) + indices
+        """Least memory traffic in bytes: each operand and the result once."""
+        size = 4 * (math.prod(self.output_shape) + math.prod(self.input_shape))
+        if self.kind == "conv":
+            return size + 4 * math.prod(self.weight_shape)
+        return size + INDEX_BYTES.get(computation, 0) * math.prod(self.output_shape)
 
     @property
     def computations(self) -> tuple[str, ...]:
@@ -100,9 +134,10 @@ class Layer:
 
 
 def load_layers(pattern: str = "") -> list[Layer]:
-    """Return the layers and pools whose name matches the regular expression."""
+    """Return the layers, extra layers and pools whose name matches the regular expression."""
     table = json.loads(LAYERS.read_text(encoding="utf-8"))
     layers = [_parse(entry, "conv") for entry in table["layers"]]
+    layers += [replace(_parse(entry, "conv"), extra=True) for entry in table["extra"]]
     layers += [_parse(entry, "pool") for entry in table["pools"]]
     return [layer for layer in layers if re.search(pattern, layer.name)]
 
@@ -193,6 +228,15 @@ def _pieces(result: np.ndarray, expected: np.ndarray) -> Iterator[tuple[np.ndarr
         yield result, expected
         return
     yield from zip(result, expected, strict=True)
+
+
+def indices_of(argmax: np.ndarray, layer: Layer) -> np.ndarray:
+    """Turn positions in the windows of a 2-D pool into flat positions in the unpadded plane."""
+    row, column = np.divmod(np.asarray(argmax).astype(np.int64), layer.kernel[1])
+    (top, left), (down, right) = layer.padding, layer.stride
+    row += np.arange(layer.out_spatial[0])[:, None] * down - top
+    column += np.arange(layer.out_spatial[1]) * right - left
+    return row * layer.spatial[1] + column
 
 
 def picked_by(indices: np.ndarray, layer: Layer, operands: Operands) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""One module for each contender, all with the same five names.
+"""One module for each contender, all with the same four names.
 
 ``NAME``; ``version()`` (raises ImportError where not installed); ``setup(threads)``;
 ``contenders(layer, operands, computation, tuned)``; torch and fastconv also have
-``reference(layer, operands, computation)``.
+``reference(layer, operands, computation)`` and ``call(layer, computation, x, weight, grad)``.
 Used by every command: ``python -m benchmarks``.
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..problems import Layer, Operands, channels_last, picked_by
+from ..problems import Layer, Operands, channels_last, indices_of, picked_by
 from . import Contender
 
 NAME = "fastconv"
@@ -34,17 +34,11 @@ def contenders(layer: Layer, operands: Operands, computation: str, tuned: bool) 
     """Return the call in both layouts; there is nothing to tune."""
     planar = (operands.input, operands.weight, operands.grad_output)
     last = [channels_last(a) if a.ndim > 2 else a for a in planar]
-    found = []
-    for variant, arrays in (("planar", planar), ("channels_last", last)):
-        call = _call(layer, computation, *arrays)
-        result = np.asarray
-        if computation == "forward_indices":
-
-            def result(out: Any) -> np.ndarray:
-                return picked_by(out[1], layer, operands)
-
-        found.append(Contender(NAME, variant, call, result))
-    return found
+    result = _result(layer, operands, computation)
+    return [
+        Contender(NAME, variant, call(layer, computation, *arrays), result)
+        for variant, arrays in (("planar", planar), ("channels_last", last))
+    ]
 
 
 def reference(layer: Layer, operands: Operands, computation: str) -> np.ndarray:
@@ -53,32 +47,63 @@ def reference(layer: Layer, operands: Operands, computation: str) -> np.ndarray:
 
     arrays = [a.astype(np.float64) for a in vars(operands).values()]
     with runtime.use_isa("reference"):
-        out = _call(layer, computation, *arrays)()
-    return picked_by(out[1], layer, operands) if computation == "forward_indices" else out
+        out = call(layer, computation, *arrays)()
+    return _result(layer, operands, computation)(out)
 
 
-def _call(
+def _result(layer: Layer, operands: Operands, computation: str) -> Callable[[Any], np.ndarray]:
+    if computation == "forward_indices":
+        return lambda out: picked_by(out[1], layer, operands)
+    if computation == "forward_argmax":
+        return lambda out: picked_by(indices_of(out[1], layer), layer, operands)
+    return np.asarray
+
+
+def call(
     layer: Layer, computation: str, x: np.ndarray, weight: np.ndarray, grad: np.ndarray
 ) -> Callable[[], Any]:
+    """Return the call of one computation, on arrays of any layout."""
+    if layer.kind == "pool":
+        return _pool(layer, computation, x, grad)
     from fastconv import functional
     from fastconv import grad as gradients
 
     nd = f"{layer.ndim}d"
-    window = (layer.stride, layer.padding)
-    if layer.kind == "pool":
-        pool = getattr(functional, f"max_pool{nd}")
-        if computation == "backward":
-            _, indices = pool(x, layer.kernel, *window, return_indices=True)
-            backward = getattr(gradients, f"max_pool{nd}_backward")
-            return lambda: backward(grad, indices, x.shape)
-        with_indices = computation == "forward_indices"
-        return lambda: pool(x, layer.kernel, *window, return_indices=with_indices)
-    options: tuple[Any, ...] = (*window, 1, layer.groups)
+    options: tuple[Any, ...] = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    convolve = getattr(functional, f"conv{nd}")
+    to_weight = getattr(gradients, f"conv{nd}_weight")
+    if layer.transposed:  # its gradients are those of the convolution with the roles exchanged
+        if computation == "forward":
+            upward = getattr(functional, f"conv_transpose{nd}")
+            window = (layer.stride, layer.padding, 0, layer.groups, layer.dilation)
+            return lambda: upward(x, weight, None, *window)
+        if computation == "backward_input":
+            return lambda: convolve(grad, weight, None, *options)
+        return lambda: to_weight(grad, weight.shape, x, *options)
     if computation == "forward":
-        convolve = getattr(functional, f"conv{nd}")
         return lambda: convolve(x, weight, None, *options)
     if computation == "backward_input":
         to_input = getattr(gradients, f"conv{nd}_input")
         return lambda: to_input(x.shape, weight, grad, *options)
-    to_weight = getattr(gradients, f"conv{nd}_weight")
     return lambda: to_weight(x, weight.shape, grad, *options)
+
+
+def _pool(layer: Layer, computation: str, x: np.ndarray, grad: np.ndarray) -> Callable[[], Any]:
+    from fastconv import functional
+    from fastconv import grad as gradients
+
+    window = (layer.kernel, layer.stride, layer.padding)
+    pool = functional.max_pool2d
+    if computation == "backward":
+        _, indices = pool(x, *window, return_indices=True)
+        return lambda: gradients.max_pool2d_backward(grad, indices, x.shape)
+    if computation == "backward_argmax":
+        _, argmax = pool(x, *window, return_argmax=True)
+        return lambda: gradients.max_pool2d_argmax_backward(grad, argmax, x.shape, *window)
+    return {
+        "forward": lambda: pool(x, *window),
+        "forward_indices": lambda: pool(x, *window, return_indices=True),
+        "forward_argmax": lambda: pool(x, *window, return_argmax=True),
+        "average": lambda: functional.avg_pool2d(x, *window),
+        "average_backward": lambda: gradients.avg_pool2d_backward(grad, x.shape, *window),
+    }[computation]

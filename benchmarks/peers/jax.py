@@ -6,6 +6,7 @@ Used by every command: ``python -m benchmarks --peers jax``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,9 +40,12 @@ def contenders(layer: Layer, operands: Operands, computation: str, tuned: bool) 
 def _contender(layer: Layer, operands: Operands, computation: str, last: bool) -> Contender | None:
     import jax
 
-    made = _convolution(layer, last) if layer.kind == "conv" else _pool(layer, last)
-    if computation == "forward_indices":
+    if computation in ("forward_indices", "forward_argmax"):
         return None
+    if layer.kind == "conv":
+        made = _convolution(layer, last)
+    else:
+        made = _pool(layer, last, average=computation.startswith("average"))
     to_data, from_data = _moves(last)
     x, grad = (jax.device_put(to_data(a)) for a in (operands.input, operands.grad_output))
     weight = jax.device_put(_filter(operands.weight, last)) if layer.kind == "conv" else None
@@ -50,7 +54,7 @@ def _contender(layer: Layer, operands: Operands, computation: str, last: bool) -
         if last:
             back = _filter_back
         program = jax.jit(lambda x, w, g: jax.vjp(lambda v: made(x, v), w)[1](g)[0])
-    elif computation == "forward":
+    elif computation in ("forward", "average"):
         program = jax.jit(lambda x, w, g: made(x, w))
     else:
         program = jax.jit(lambda x, w, g: jax.vjp(lambda v: made(v, w), x)[1](g)[0])
@@ -81,6 +85,7 @@ def _convolution(layer: Layer, last: bool) -> Callable[[Any, Any], Any]:
             weight,
             layer.stride,
             padding,
+            rhs_dilation=layer.dilation,
             dimension_numbers=numbers,
             feature_group_count=layer.groups,
         )
@@ -88,7 +93,7 @@ def _convolution(layer: Layer, last: bool) -> Callable[[Any, Any], Any]:
     return convolve
 
 
-def _pool(layer: Layer, last: bool) -> Callable[[Any, Any], Any]:
+def _pool(layer: Layer, last: bool, average: bool) -> Callable[[Any, Any], Any]:
     from jax import lax
 
     def window(values: tuple[Any, ...], fill: Any) -> tuple[Any, ...]:
@@ -96,10 +101,12 @@ def _pool(layer: Layer, last: bool) -> Callable[[Any, Any], Any]:
 
     padding = window(tuple((p, p) for p in layer.padding), (0, 0))
 
+    windows = (window(layer.kernel, 1), window(layer.stride, 1), padding)
+
     def pool(x: Any, _: Any) -> Any:
-        return lax.reduce_window(
-            x, -np.inf, lax.max, window(layer.kernel, 1), window(layer.stride, 1), padding
-        )
+        if average:
+            return lax.reduce_window(x, 0.0, lax.add, *windows) / math.prod(layer.kernel)
+        return lax.reduce_window(x, -np.inf, lax.max, *windows)
 
     return pool
 

@@ -33,7 +33,7 @@ def setup(threads: int) -> None:
 
 def contenders(layer: Layer, operands: Operands, computation: str, tuned: bool) -> list[Contender]:
     """Return one session's run."""
-    if computation != "forward":
+    if computation not in ("forward", "average"):
         return []
     import onnxruntime
 
@@ -42,7 +42,7 @@ def contenders(layer: Layer, operands: Operands, computation: str, tuned: bool) 
     # Spin while a run lasts, but not into the neighbour's turn.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(
-        _model(layer, operands), options, providers=["CPUExecutionProvider"]
+        _model(layer, operands, computation), options, providers=["CPUExecutionProvider"]
     )
     if not tuned:
         feed = {"x": operands.input}
@@ -62,7 +62,7 @@ def contenders(layer: Layer, operands: Operands, computation: str, tuned: bool) 
     ]
 
 
-def _model(layer: Layer, operands: Operands) -> bytes:
+def _model(layer: Layer, operands: Operands, computation: str) -> bytes:
     from onnx import TensorProto, helper, numpy_helper
 
     attributes: dict[str, Any] = {
@@ -73,7 +73,10 @@ def _model(layer: Layer, operands: Operands) -> bytes:
     initializers = []
     if layer.kind == "conv":
         initializers.append(numpy_helper.from_array(operands.weight, "w"))
-        node = helper.make_node("Conv", ["x", "w"], ["y"], group=layer.groups, **attributes)
+        attributes |= {"group": layer.groups, "dilations": layer.dilation}
+        node = helper.make_node("Conv", ["x", "w"], ["y"], **attributes)
+    elif computation == "average":
+        node = helper.make_node("AveragePool", ["x"], ["y"], count_include_pad=1, **attributes)
     else:
         node = helper.make_node("MaxPool", ["x"], ["y"], **attributes)
     graph = helper.make_graph(

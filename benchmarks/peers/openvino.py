@@ -33,11 +33,11 @@ def setup(threads: int) -> None:
 
 def contenders(layer: Layer, operands: Operands, computation: str, tuned: bool) -> list[Contender]:
     """Return one compiled model's inference."""
-    if computation != "forward":
+    if computation not in ("forward", "average"):
         return []
     if tuned:
-        return [_tuned(layer, operands, last) for last in (False, True)]
-    compiled = _compiled(_model(layer, operands), {})
+        return [_tuned(layer, operands, computation, last) for last in (False, True)]
+    compiled = _compiled(_model(layer, operands, computation), {})
     return [
         Contender(NAME, "call", lambda: compiled([operands.input]), lambda out: np.array(out[0]))
     ]
@@ -50,10 +50,10 @@ def _compiled(model: Any, properties: dict[str, Any]) -> Any:
     return openvino.Core().compile_model(model, "CPU", properties)
 
 
-def _tuned(layer: Layer, operands: Operands, last: bool) -> Contender:
+def _tuned(layer: Layer, operands: Operands, computation: str, last: bool) -> Contender:
     import openvino
 
-    model = _model(layer, operands)
+    model = _model(layer, operands, computation)
     source, target = operands.input, aligned_empty(layer.output_shape)
     if last:
         model = _with_channels_last(model, layer)
@@ -88,19 +88,21 @@ def _layout(letters: str) -> Any:
     return openvino.Layout(letters)
 
 
-def _model(layer: Layer, operands: Operands) -> Any:
+def _model(layer: Layer, operands: Operands, computation: str) -> Any:
     import openvino
     from openvino import opset8
 
     x = opset8.parameter(layer.input_shape, np.float32)
     stride, padding = list(layer.stride), list(layer.padding)
-    ones = [1] * layer.ndim
-    if layer.kind == "pool":
-        node = opset8.max_pool(x, stride, ones, padding, padding, list(layer.kernel)).output(0)
+    dilation, kernel = list(layer.dilation), list(layer.kernel)
+    if computation == "average":
+        node = opset8.avg_pool(x, stride, padding, padding, kernel, exclude_pad=False)
+    elif layer.kind == "pool":
+        node = opset8.max_pool(x, stride, dilation, padding, padding, kernel).output(0)
     elif layer.groups == 1:
-        node = opset8.convolution(x, operands.weight, stride, padding, padding, ones)
+        node = opset8.convolution(x, operands.weight, stride, padding, padding, dilation)
     else:
         shape = (layer.groups, layer.oc // layer.groups, *layer.weight_shape[1:])
         weight = operands.weight.reshape(shape)
-        node = opset8.group_convolution(x, weight, stride, padding, padding, ones)
+        node = opset8.group_convolution(x, weight, stride, padding, padding, dilation)
     return openvino.Model([node], [x], layer.name)
