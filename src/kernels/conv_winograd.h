@@ -82,7 +82,8 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     worker_bytes = static_cast<size_t>(
         round_up(scratch_size() * item, 64) +
         round_up(steps * static_cast<int64_t>(sizeof(BatchStep)) + this->tiles, 64));
-    total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
+    const int64_t tasks = op.groups * max(this->panels, this->blocks);
+    total_bytes = worker_at + worker_bytes * static_cast<size_t>(min(args.exec.threads, tasks));
   }
   // All filters transformed.
   int64_t filters_size() const { return op.groups * this->panels * this->panel_size; }

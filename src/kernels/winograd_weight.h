@@ -95,7 +95,9 @@ struct WinogradWeightPlan : WinogradPlan<T> {
     worker_bytes = static_cast<size_t>(
         round_up((patch_room() + strip_room() + sums_room() + packed_room()) * item, 64) +
         round_up(this->depths * static_cast<int64_t>(sizeof(BatchStep)), 64));
-    total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
+    const int64_t most_tasks = max(tasks, 2 * chunk_blocks);
+    total_bytes =
+        worker_at + worker_bytes * static_cast<size_t>(min(args.exec.threads, most_tasks));
   }
   int64_t all_sums_bytes() const {
     int64_t size = 0;
