@@ -11,12 +11,14 @@
 // every row of x that a window covers, from the cache, and writes x once. One task owns some
 // rows of x.
 //
-// For other layouts, and for strides of 3 and more, where lanes would lie far apart, it is
-// scattered: one task owns a plane of x and clears each row just before the first window that
+// For other layouts, for strides of 3 and more, where lanes would lie far apart, and for windows of
+// a great height, it is scattered: one task owns a plane of x and clears each row just before the first window that
 // reaches it. An argmax that names no element of x is passed over, so nothing has to be checked
 // in advance.
 #include "dispatch/kernel_export.h"
 #include "kernels/pool_gather.h"
+#include "kernels/pool_gather_columns.h"
+#include "kernels/pool_plane.h"
 
 namespace fastconv {
 namespace {
@@ -89,20 +91,6 @@ struct ArgmaxTerm {
     }
   };
 
-  // y and argmax where the output of column 0 would be, which is -shift.
-  struct Column {
-    const T* y;
-    const uint8_t* argmax;
-    int64_t tap, shift;
-
-    FASTCONV_INLINE void add(Vec<T>* sum, int64_t m, int64_t lo, int64_t hi) const {
-      const bool whole = lo <= 0 && hi >= kLanes<T>;
-      const Vec<T> v = whole ? load(y + m) : load_lanes(y + m, lo, hi, T{0});
-      const Mask<T> wins = load_argmax<T>(argmax + m, lo, hi) == broadcast_integer<T>(tap);
-      *sum += wins ? v : Vec<T>{};
-    }
-  };
-
   struct Row {
     const T* y;
     const uint8_t* argmax;
@@ -111,15 +99,42 @@ struct ArgmaxTerm {
     FASTCONV_INLINE Position position(int64_t ow, int64_t kw) const {
       return {y + ow * y_step, argmax + ow * argmax_step, first_tap + kw};
     }
-    FASTCONV_INLINE Column column(int64_t shift, int64_t kw) const {
-      return {y - shift, argmax - shift, first_tap + kw, shift};
-    }
   };
 
   FASTCONV_INLINE Row row(int64_t od, int64_t oh, int64_t kd, int64_t kh) const {
     return {y + od * y_stride[0] + oh * y_stride[1],
             argmax + od * argmax_stride[0] + oh * argmax_stride[1], y_stride[2], argmax_stride[2],
             (kd * KH + kh) * KW};
+  }
+};
+
+// A Source of pool_gather_columns.h.
+template <class T>
+struct ArgmaxSource {
+  static constexpr bool kMasked = true;
+  using Integer = typename VecType<T>::integer;
+  const T* y;  // of the plane
+  const uint8_t* argmax;
+  const T* values = nullptr;
+  const Integer* taps = nullptr;
+
+  void begin(T*) {}
+  void copy_row(const WindowParams& p, int64_t od, int64_t oh, int64_t ow, int64_t count, T* to,
+                Integer* to_taps) const {
+    constexpr int L = kLanes<T>;
+    const T* row = y + od * p.y_stride[2] + oh * p.y_stride[3] + ow;
+    const uint8_t* places = argmax + od * p.index_stride[2] + oh * p.index_stride[3] + ow;
+    for (int64_t i = 0; i < count; i += L, ow += L) {
+      const int64_t lo = clamp(-ow, 0, L), hi = clamp(p.out[2] - ow, 0, L);
+      store(to + i, lo == 0 && hi == L ? load(row + i) : load_lanes(row + i, lo, hi, T{0}));
+      const Mask<T> names = load_argmax<T>(places + i, lo, hi);
+      __builtin_memcpy(to_taps + i, &names, sizeof(names));
+    }
+  }
+  FASTCONV_INLINE void add(Vec<T>* sum, int64_t at, int64_t tap) const {
+    Mask<T> names;
+    __builtin_memcpy(&names, taps + at, sizeof(names));
+    *sum += names == broadcast_integer<T>(tap) ? load(values + at) : Vec<T>{};
   }
 };
 
@@ -205,39 +220,66 @@ void scatter_planes(const PoolArgs<T>& args) {
   });
 }
 
+// Of global pooling: zeros, and y where the maximum was. An argmax that names nothing gets nothing.
+template <class T>
+void clear_planes(const WindowParams& p, T* all_x, const T* all_y, const uint8_t* all_argmax,
+                  int threads) {
+  const bool streamed = streams_planes<T>(p);
+  for_each_block_of_planes<T>(p, threads, [&](int64_t n, int64_t c, int64_t count) {
+    T* x = all_x + n * p.x_stride[0] + c * p.x_stride[1];
+    const T* y = all_y + n * p.y_stride[0] + c * p.y_stride[1];
+    const uint8_t* argmax = all_argmax + n * p.index_stride[0] + c * p.index_stride[1];
+    for (int64_t i = 0; i < count; ++i) {
+      T* plane = x + i * p.x_stride[1];
+      fill_run(plane, p.in[kSpatial - 1], Vec<T>{}, streamed);
+      const int64_t place = argmax[i * p.index_stride[1]];
+      if (place < p.in[kSpatial - 1]) plane[place] = y[i * p.y_stride[1]];
+    }
+    if (streamed) end_stream();
+  });
+}
+
 template <class T>
 void max_pool_backward_argmax(const PoolArgs<T>& args) {
-  const WindowParams& p = *args.params;
+  WindowParams p = *args.params;
   const bool channels =
       p.channels > 1 && p.x_stride[1] == 1 && p.y_stride[1] == 1 && p.index_stride[1] == 1;
+  if (!channels) merge_whole_plane(&p);
+  if (!channels && is_whole_plane(p))
+    return clear_planes(p, args.x, args.y, args.argmax, args.exec.threads);
   const auto adjacent = [](int64_t extent, int64_t stride) { return extent == 1 || stride == 1; };
   const bool columns = p.stride[2] <= 2 && adjacent(p.in[2], p.x_stride[4]) &&
                        adjacent(p.out[2], p.y_stride[4]) && adjacent(p.out[2], p.index_stride[4]);
-  if (!channels && !columns) return scatter_planes(args);
-  const int64_t planes = channels ? 1 : p.channels;
-  const int64_t row_bytes = p.in[2] * (p.channels / planes) * int64_t{sizeof(T)};
-  const bool streamed = p.n * planes * p.in[0] * p.in[1] >= kStreamBytes / row_bytes;
-  const Residues<1> ones(p);
-  const Residues<2> twos(p);
-  for_each_input_row(p, planes, row_bytes, args.exec.threads, streamed,
-                     [&](int64_t n, int64_t c, int64_t id, int64_t ih, const Windows& depth,
-                         const Windows& height) {
-                       const ArgmaxTerm<T> term = {
-                           args.y + n * p.y_stride[0] + c * p.y_stride[1],
-                           args.argmax + n * p.index_stride[0] + c * p.index_stride[1],
-                           {p.y_stride[2], p.y_stride[3], p.y_stride[4]},
-                           {p.index_stride[2], p.index_stride[3], p.index_stride[4]},
-                           p.kernel[1],
-                           p.kernel[2]};
-                       T* x = args.x + n * p.x_stride[0] + c * p.x_stride[1] + id * p.x_stride[2] +
-                              ih * p.x_stride[3];
-                       if (channels)
-                         gather_row_of_channels(p, term, x, depth, height, streamed);
-                       else if (p.stride[2] == 1)
-                         gather_row_of_columns<T, 1>(p, ones, term, x, depth, height, streamed);
-                       else
-                         gather_row_of_columns<T, 2>(p, twos, term, x, depth, height, streamed);
-                     });
+  const int64_t row_bytes = p.in[2] * int64_t{sizeof(T)};
+  if (columns && !channels) {
+    const bool streamed = p.n * p.channels * p.in[0] * p.in[1] >= kStreamBytes / row_bytes;
+    const auto source_of = [&](int64_t n, int64_t c) {
+      return ArgmaxSource<T>{args.y + n * p.y_stride[0] + c * p.y_stride[1],
+                             args.argmax + n * p.index_stride[0] + c * p.index_stride[1]};
+    };
+    const ColumnsPlan<T, 1> ones(p);
+    if (p.stride[2] == 1 && ones.applies)
+      return gather_planes_of_columns<ArgmaxSource<T>>(p, ones, source_of, args.x,
+                                                       args.exec.threads, streamed);
+    const ColumnsPlan<T, 2> twos(p);
+    if (p.stride[2] == 2 && twos.applies)
+      return gather_planes_of_columns<ArgmaxSource<T>>(p, twos, source_of, args.x,
+                                                       args.exec.threads, streamed);
+  }
+  if (!channels) return scatter_planes(args);
+  const bool streamed = p.n * p.in[0] * p.in[1] >= kStreamBytes / (row_bytes * p.channels);
+  for_each_input_row(
+      p, 1, row_bytes * p.channels, args.exec.threads, streamed,
+      [&](int64_t n, int64_t, int64_t id, int64_t ih, const Windows& depth, const Windows& height) {
+        const ArgmaxTerm<T> term = {args.y + n * p.y_stride[0],
+                                    args.argmax + n * p.index_stride[0],
+                                    {p.y_stride[2], p.y_stride[3], p.y_stride[4]},
+                                    {p.index_stride[2], p.index_stride[3], p.index_stride[4]},
+                                    p.kernel[1],
+                                    p.kernel[2]};
+        T* x = args.x + n * p.x_stride[0] + id * p.x_stride[2] + ih * p.x_stride[3];
+        gather_row_of_channels(p, term, x, depth, height, streamed);
+      });
 }
 
 }  // namespace
