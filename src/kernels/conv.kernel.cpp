@@ -7,6 +7,7 @@
 // conv_taps.h says how both directions are this sum. It is computed by
 //   conv_winograd.h     3x3 filters with stride 1 in float32, unless precision is "highest"
 //   direct_channels.h   depthwise on channels-last data: vectors along the channels
+//   depthwise_transposed.h  depthwise on planar data with short rows: the same on a transposed copy
 //   depthwise_planar.h  one input channel a group, on other data: vectors along the columns
 //   direct_positions.h  groups of few outputs: vectors along the positions
 //   direct_outputs.h    all else: vectors along the outputs
@@ -15,6 +16,7 @@
 #include "dispatch/kernel_export.h"
 #include "kernels/conv_winograd.h"
 #include "kernels/depthwise_planar.h"
+#include "kernels/depthwise_transposed.h"
 #include "kernels/direct_channels.h"
 #include "kernels/direct_outputs.h"
 #include "kernels/direct_positions.h"
@@ -49,7 +51,7 @@ bool along_channels(const ConvArgs<T>& args, bool backward) {
                                  : forward_operands(args, *args.params));
 }
 
-enum class Algorithm { kWinograd, kChannels, kPlanar, kPositions, kOutputs };
+enum class Algorithm { kWinograd, kChannels, kTransposed, kPlanar, kPositions, kOutputs };
 
 template <class T>
 Algorithm choose(const ConvArgs<T>& args, bool backward, WinogradCover* cover) {
@@ -58,7 +60,8 @@ Algorithm choose(const ConvArgs<T>& args, bool backward, WinogradCover* cover) {
       return Algorithm::kWinograd;
   }
   if (along_channels(args, backward)) return Algorithm::kChannels;
-  if (along_columns(args)) return Algorithm::kPlanar;
+  if (along_columns(args))
+    return TransposedPlan<T>(args, backward).applies ? Algorithm::kTransposed : Algorithm::kPlanar;
   if (along_positions<T>(*args.params, backward)) return Algorithm::kPositions;
   return Algorithm::kOutputs;
 }
@@ -73,6 +76,9 @@ void run(const ConvArgs<T>& args, bool backward) {
       break;
     case Algorithm::kChannels:
       run_channels(args, backward);
+      break;
+    case Algorithm::kTransposed:
+      run_transposed(TransposedPlan<T>(args, backward), args);
       break;
     case Algorithm::kPlanar:
       run_planar(args, backward);
@@ -97,6 +103,8 @@ size_t workspace_size(const ConvArgs<T>& args, bool backward) {
       break;
     case Algorithm::kChannels:
       return ChannelsPlan<T>(args, backward).total_bytes;
+    case Algorithm::kTransposed:
+      return TransposedPlan<T>(args, backward).total_bytes;
     case Algorithm::kPlanar:
       return PlanarPlan<T>(args, backward).total_bytes;
     case Algorithm::kPositions:
