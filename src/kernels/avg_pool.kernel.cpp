@@ -6,13 +6,15 @@
 // Padding is 0. One task owns some rows (n, c, od, oh) of y, or some blocks of channels of
 // (n, od, oh); every output is computed alone, so neither the split nor the batch changes a bit.
 //
-// Three ways, by the problem alone:
+// Four ways, by the problem alone:
+// - One window over a plane without gaps: avg_pool_plane.h.
 // - Channels adjacent in memory: lanes are channels, every tap is one load.
 // - Small windows on rows that are contiguous: lanes are columns of y, as for the maximum.
 // - All else (large, adaptive, strided): one window after another, each row of it a sum_run.
 // Sums of more than kManyTaps are carried on in double.
 #include "dispatch/kernel_export.h"
 #include "kernels/avg_pool_columns.h"
+#include "kernels/avg_pool_plane.h"
 #include "kernels/sum_run.h"
 #include "simd/parallel_for.h"
 
@@ -129,6 +131,8 @@ void avg_pool_forward(const AveragePoolArgs<T>& args) {
   if (!channels) merge_whole_plane(&window);
   const Problem p(window, sizeof(T));
   const Divisor<T> divisor(args, p);
+  if (!channels && is_whole_plane(p))
+    return average_planes(p, args.x, args.y, divisor.at(0, 0, 0), args.exec.threads);
   const double all_taps = static_cast<double>(p.kernel[0]) * static_cast<double>(p.kernel[1]) *
                           static_cast<double>(p.kernel[2]);
   const int64_t taps = all_taps < 1e9 ? static_cast<int64_t>(all_taps) : 1000000000;

@@ -7,12 +7,14 @@
 // rows of x and writes each element once.
 //
 // Where channels or columns are adjacent in memory the sum is gathered with lanes along them, as
-// for the maximum: see pool_gather.h. For other layouts, for strides of 3 and more and for
-// adaptive windows, each output is added to the segment of a row that its window covers, in a
+// for the maximum: see pool_gather.h. For other layouts, for strides of 3 and more, for windows
+// of a great height and for adaptive ones, each output is added to the segment of a row that its window covers, in a
 // buffer in L1.
 #include "dispatch/kernel_export.h"
 #include "kernels/avg_pool_divisor.h"
+#include "kernels/avg_pool_plane.h"
 #include "kernels/pool_gather.h"
+#include "kernels/pool_gather_columns.h"
 
 namespace fastconv {
 namespace {
@@ -36,23 +38,6 @@ struct AverageTerm {
     }
   };
 
-  // y where the output of column 0 would be, which is -shift.
-  struct Column {
-    const Divisor<T>* divisor;
-    const T* y;
-    int64_t shift, full_begin, full_end;
-    T rows, uniform;
-
-    FASTCONV_INLINE void add(Vec<T>* sum, int64_t m, int64_t lo, int64_t hi) const {
-      const bool whole = lo <= 0 && hi >= kLanes<T>;
-      const Vec<T> v = whole ? load(y + m) : load_lanes(y + m, lo, hi, T{0});
-      if (m + lo >= full_begin && m + hi <= full_end)
-        *sum += v * uniform;
-      else
-        *sum += v * (broadcast(T{1}) / divisor->lanes(m - shift, rows));
-    }
-  };
-
   struct Row {
     const Divisor<T>* divisor;
     const T* y;
@@ -63,9 +48,6 @@ struct AverageTerm {
       const bool full = ow >= full_begin && ow < full_end;
       const T scale = full ? uniform : T{1} / (rows * static_cast<T>(divisor->elements(2, ow)));
       return {y + ow * y_step, scale};
-    }
-    FASTCONV_INLINE Column column(int64_t shift, int64_t) const {
-      return {divisor, y - shift, shift, full_begin + shift, full_end + shift, rows, uniform};
     }
   };
 
@@ -79,6 +61,42 @@ struct AverageTerm {
             rows,
             T{1} / divisor->uniform_divisor(rows)};
   }
+};
+
+// A Source of pool_gather_columns.h: y times the reciprocal of the divisor.
+template <class T>
+struct AverageSource {
+  static constexpr bool kMasked = false;
+  const T* y;  // of the plane
+  const Divisor<T>* divisor;
+  const T* values = nullptr;
+  const typename VecType<T>::integer* taps = nullptr;
+
+  T* scale = nullptr;  // the reciprocals of the divisors of the row at hand
+  T scaled_rows = 0;   // and the part of it that the row says
+
+  void begin(T* first_row) { scale = first_row; }
+  void copy_row(const WindowParams& p, int64_t od, int64_t oh, int64_t ow, int64_t count, T* to,
+                typename VecType<T>::integer*) {
+    constexpr int L = kLanes<T>;
+    const T rows = divisor->of_rows(od, oh);
+    if (rows != scaled_rows) {
+      scaled_rows = rows;
+      for (int64_t i = 0; i < count; ++i) scale[i] = reciprocal(p, ow + i, rows);
+    }
+    const T* row = y + od * p.y_stride[2] + oh * p.y_stride[3] + ow;
+    for (int64_t i = 0; i < count; i += L, ow += L) {
+      const int64_t lo = clamp(-ow, 0, L), hi = clamp(p.out[2] - ow, 0, L);
+      const Vec<T> v = lo == 0 && hi == L ? load(row + i) : load_lanes(row + i, lo, hi, T{0});
+      store(to + i, v * load_lanes(scale + i, 0, clamp(count - i, 0, L), T{0}));
+    }
+  }
+  T reciprocal(const WindowParams& p, int64_t ow, T rows) const {
+    if (ow < 0 || ow >= p.out[2]) return 0;
+    if (divisor->fixed != 0) return T{1} / rows;
+    return T{1} / (rows * static_cast<T>(divisor->elements(2, ow)));
+  }
+  FASTCONV_INLINE void add(Vec<T>* sum, int64_t at, int64_t) const { *sum += load(values + at); }
 };
 
 // buffer[0, count) += a.
@@ -169,11 +187,24 @@ void avg_pool_backward(const AveragePoolArgs<T>& args) {
   const bool columns = !p.adaptive && p.stride[2] <= 2 && p.out[2] > 1 && columns_fit(p) &&
                        adjacent(p.in[2], p.x_stride[4]) && adjacent(p.out[2], p.y_stride[4]);
   const Divisor<T> divisor(args, p);
+  if (!channels && is_whole_plane(p))
+    return spread_planes(p, args.x, args.y, divisor.at(0, 0, 0), args.exec.threads);
   const int64_t planes = channels ? 1 : p.channels;
   const int64_t row_bytes = p.in[2] * (p.channels / planes) * int64_t{sizeof(T)};
   const bool streamed = p.n * planes * p.in[0] * p.in[1] >= kStreamBytes / row_bytes;
-  const Residues<1> ones(p);
-  const Residues<2> twos(p);
+  if (columns && !channels) {
+    const auto source_of = [&](int64_t n, int64_t c) {
+      return AverageSource<T>{args.y + n * p.y_stride[0] + c * p.y_stride[1], &divisor};
+    };
+    const ColumnsPlan<T, 1> ones(p);
+    if (p.stride[2] == 1 && ones.applies)
+      return gather_planes_of_columns<AverageSource<T>>(p, ones, source_of, args.x,
+                                                        args.exec.threads, streamed);
+    const ColumnsPlan<T, 2> twos(p);
+    if (p.stride[2] == 2 && twos.applies)
+      return gather_planes_of_columns<AverageSource<T>>(p, twos, source_of, args.x,
+                                                        args.exec.threads, streamed);
+  }
   for_each_input_row(p, planes, row_bytes, args.exec.threads, streamed,
                      [&](int64_t n, int64_t c, int64_t id, int64_t ih, const Windows& depth,
                          const Windows& height) {
@@ -186,12 +217,8 @@ void avg_pool_backward(const AveragePoolArgs<T>& args) {
                          gather_row_of_channels(p, term, x, depth, height, streamed);
                        else if (p.out[2] == 1)
                          fill_row(p, term, x, depth, height, streamed);
-                       else if (!columns)
-                         spread_row(p, term, x, depth, height, streamed);
-                       else if (p.stride[2] == 1)
-                         gather_row_of_columns<T, 1>(p, ones, term, x, depth, height, streamed);
                        else
-                         gather_row_of_columns<T, 2>(p, twos, term, x, depth, height, streamed);
+                         spread_row(p, term, x, depth, height, streamed);
                      });
 }
 

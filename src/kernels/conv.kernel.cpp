@@ -7,6 +7,7 @@
 // conv_taps.h says how both directions are this sum. It is computed by
 //   conv_winograd.h     in float32, unless precision is "highest", where a cover pays
 //   direct_channels.h   depthwise on channels-last data: vectors along the channels
+//   depthwise_transposed.h  depthwise on planar data with short rows: the same on a transposed copy
 //   depthwise_planar.h  one input channel a group, on other data: vectors along the columns
 //   direct_positions.h  groups of few outputs: vectors along the positions
 //   direct_outputs.h    all else: vectors along the outputs
@@ -16,6 +17,7 @@
 #include "dispatch/kernel_export.h"
 #include "kernels/conv_winograd.h"
 #include "kernels/depthwise_planar.h"
+#include "kernels/depthwise_transposed.h"
 #include "kernels/direct_channels.h"
 #include "kernels/direct_outputs.h"
 #include "kernels/direct_positions.h"
@@ -84,6 +86,16 @@ int32_t choose(const ConvArgs<T>& args, bool backward, WinogradCover* cover) {
   return along_positions<T>(p, backward) ? kPositions : kDirect;
 }
 
+// Short rows are transposed first; both have their lanes along planar data.
+template <class T>
+void run_columns(const ConvArgs<T>& args, bool backward) {
+  const TransposedPlan<T> transposed(args, backward);
+  if (transposed.applies)
+    run_transposed(transposed, args);
+  else
+    run_planar(args, backward);
+}
+
 template <class T>
 void run(const ConvArgs<T>& args, bool backward) {
   if (args.params->n == 0) return;
@@ -99,7 +111,7 @@ void run(const ConvArgs<T>& args, bool backward) {
       run_channels(args, backward);
       break;
     case kColumns:
-      run_planar(args, backward);
+      run_columns(args, backward);
       break;
     default:
       if constexpr (sizeof(T) == sizeof(float)) run_winograd(args, backward, cover);
@@ -151,7 +163,9 @@ void make_plan(const ConvArgs<T>& args, bool backward) {
   } else if (plan->algorithm == kPositions) {
     plan->workspace = PositionsPlan<T>(args, backward).total_bytes;
   } else if (plan->algorithm == kColumns) {
-    plan->workspace = PlanarPlan<T>(args, backward).total_bytes;
+    const TransposedPlan<T> transposed(args, backward);
+    plan->workspace =
+        transposed.applies ? transposed.total_bytes : PlanarPlan<T>(args, backward).total_bytes;
   } else {
     plan->workspace = ChannelsPlan<T>(args, backward).total_bytes;
   }

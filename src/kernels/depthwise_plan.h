@@ -14,6 +14,31 @@ namespace {
 constexpr int64_t kPieceBytes = 16 << 10;
 constexpr int64_t kPieceColumns = 1024;  // a row is cut in pieces of no less
 
+// What positions along one axis read in all phases: from `low`, relative to a position's `step`
+// columns, to `reach` further.
+struct AxisReach {
+  int64_t low = 0, reach = 0, step = 1;
+
+  AxisReach() = default;
+  template <class T>
+  AxisReach(const Blocking<T>& blocking, int i) {
+    int64_t high = 0;
+    bool found = false;
+    for (int64_t f = 0; f < blocking.phases[i]; ++f) {
+      Axis axis = blocking.axis(i, f);
+      ascend(axis);
+      step = axis.step;
+      if (axis.taps == 0) continue;
+      low = found ? min(low, axis.first_offset) : axis.first_offset;
+      high = found ? max(high, axis.offset(axis.taps - 1)) : axis.offset(axis.taps - 1);
+      found = true;
+    }
+    reach = high - low;
+  }
+  // Rows or columns under that many positions.
+  int64_t extent(int64_t positions) const { return (positions - 1) * step + 1 + reach; }
+};
+
 struct PlanePiece {
   int64_t od, oh, ow, rows, columns;
 };
@@ -54,19 +79,10 @@ struct PlanarPlan : Blocking<T> {
     constexpr int64_t item = sizeof(T), L = kLanes<T>;
     const ConvParams& problem = this->p;
     for (int i = 0; i < kSpatial; ++i) {
-      int64_t high = 0;
-      bool found = false;
-      for (int64_t f = 0; f < phases[i]; ++f) {
-        Axis axis = this->axis(i, f);
-        ascend(axis);
-        step[i] = axis.step;
-        if (axis.taps == 0) continue;
-        low[i] = found ? min(low[i], axis.first_offset) : axis.first_offset;
-        high = found ? max(high, axis.offset(axis.taps - 1)) : axis.offset(axis.taps - 1);
-        found = true;
-      }
-      if (!found) low[i] = 0;
-      reach[i] = high - low[i];
+      const AxisReach all(*this, i);
+      low[i] = all.low;
+      reach[i] = all.reach;
+      step[i] = all.step;
     }
     const Phase first = this->phase(0);
     width = first.axis[2].out;

@@ -171,8 +171,8 @@ void run_channels_task(const ChannelsPlan<T>& plan, const Phase* list, int64_t t
 }
 
 // The filters of all phases as [tap][g].
-template <class T>
-void pack_channels(const ChannelsPlan<T>& plan, Phase* phases, T* weights) {
+template <class T, class Plan>
+void pack_channels(const Plan& plan, Phase* phases, T* weights) {
   const Operands<T>& op = plan.op;
   plan.make_phases(phases, plan.pitch);
   for (int64_t i = 0; i < plan.all_phases; ++i) {

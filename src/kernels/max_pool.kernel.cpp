@@ -24,6 +24,7 @@
 #include "dispatch/kernel_export.h"
 #include "kernels/max_pool_channels.h"
 #include "kernels/max_pool_columns.h"
+#include "kernels/max_pool_plane.h"
 #include "simd/parallel_for.h"
 
 namespace fastconv {
@@ -68,6 +69,10 @@ void pool(const PoolArgs<T>& args, Place<kReport>* all_places) {
   const bool fits = offsets_fit(p);
   const bool channels_last = fits && p.channels > 1 && p.x_stride[1] == 1 && p.y_stride[1] == 1 &&
                              (kReport == Report::kNothing || p.index_stride[1] == 1);
+  WindowParams plane = p;
+  merge_whole_plane(&plane);
+  if (fits && !channels_last && is_whole_plane(plane))
+    return max_planes<kReport>(p, plane, args.x, args.y, all_places, args.exec.threads);
   RowsKernel<T, kReport> rows_kernel = pool_rows_one_by_one<T, kReport>;
   if (channels_last)
     rows_kernel = pool_rows_of_channels<T, kReport>;

@@ -11,12 +11,14 @@
 // every row of x that a window covers, from the cache, and writes x once. One task owns some
 // rows of x.
 //
-// For other layouts, and for strides of 3 and more, where lanes would lie far apart, it is
-// scattered: one task owns a plane of x and clears each row just before the first window that
-// reaches it. An argmax that names no element of x is passed over, so nothing has to be checked
-// in advance.
+// For other layouts, for strides of 3 and more, where lanes would lie far apart, and for windows of
+// a great height, it is scattered (max_pool_scatter.h). An argmax that names no element of x is
+// passed over, so nothing has to be checked in advance.
 #include "dispatch/kernel_export.h"
+#include "kernels/max_pool_scatter.h"
 #include "kernels/pool_gather.h"
+#include "kernels/pool_gather_columns.h"
+#include "kernels/pool_plane.h"
 
 namespace fastconv {
 namespace {
@@ -89,20 +91,6 @@ struct ArgmaxTerm {
     }
   };
 
-  // y and argmax where the output of column 0 would be, which is -shift.
-  struct Column {
-    const T* y;
-    const uint8_t* argmax;
-    int64_t tap, shift;
-
-    FASTCONV_INLINE void add(Vec<T>* sum, int64_t m, int64_t lo, int64_t hi) const {
-      const bool whole = lo <= 0 && hi >= kLanes<T>;
-      const Vec<T> v = whole ? load(y + m) : load_lanes(y + m, lo, hi, T{0});
-      const Mask<T> wins = load_argmax<T>(argmax + m, lo, hi) == broadcast_integer<T>(tap);
-      *sum += wins ? v : Vec<T>{};
-    }
-  };
-
   struct Row {
     const T* y;
     const uint8_t* argmax;
@@ -110,9 +98,6 @@ struct ArgmaxTerm {
 
     FASTCONV_INLINE Position position(int64_t ow, int64_t kw) const {
       return {y + ow * y_step, argmax + ow * argmax_step, first_tap + kw};
-    }
-    FASTCONV_INLINE Column column(int64_t shift, int64_t kw) const {
-      return {y - shift, argmax - shift, first_tap + kw, shift};
     }
   };
 
@@ -123,121 +108,96 @@ struct ArgmaxTerm {
   }
 };
 
-// Sets the rows [begin, end) of the planes [d_begin, d_end) to zero.
+// A Source of pool_gather_columns.h.
 template <class T>
-void clear_rows(const WindowParams& p, T* x, int64_t d_begin, int64_t d_end, int64_t begin,
-                int64_t end) {
-  for (int64_t id = d_begin; id < d_end; ++id)
-    for (int64_t ih = begin; ih < end; ++ih) {
-      T* row = x + id * p.x_stride[2] + ih * p.x_stride[3];
-      if (p.x_stride[4] == 1)
-        __builtin_memset(row, 0, static_cast<size_t>(p.in[2]) * sizeof(T));
-      else
-        for (int64_t iw = 0; iw < p.in[2]; ++iw) row[iw * p.x_stride[4]] = 0;
-    }
-}
+struct ArgmaxSource {
+  static constexpr bool kMasked = true;
+  using Integer = typename VecType<T>::integer;
+  const T* y;  // of the plane
+  const uint8_t* argmax;
+  const T* values = nullptr;
+  const Integer* taps = nullptr;
 
-// One past the last input of a dimension that windows up to output o see.
-inline int64_t reach_of(const WindowParams& p, int dimension, int64_t o) {
-  return clamp(o * p.stride[dimension] - p.pad_before[dimension] +
-                   (p.kernel[dimension] - 1) * p.dilation[dimension] + 1,
-               0, p.in[dimension]);
-}
-
-// A row of outputs of one channel, those of windows inside x by their tap's offset alone.
-template <class T>
-void scatter_row(const WindowParams& p, T* x, const T* y, const uint8_t* argmax,
-                 const int64_t (&offsets)[kNoArgmax], int64_t od, int64_t oh) {
-  const int64_t KD = p.kernel[0], KH = p.kernel[1], KW = p.kernel[2], taps = KD * KH * KW;
-  const int64_t d = od * p.stride[0] - p.pad_before[0], h = oh * p.stride[1] - p.pad_before[1];
-  const bool rows_inside = d >= 0 && d + (KD - 1) * p.dilation[0] < p.in[0] && h >= 0 &&
-                           h + (KH - 1) * p.dilation[1] < p.in[1];
-  const int64_t room = p.in[2] - (KW - 1) * p.dilation[2];
-  T* row = x + d * p.x_stride[2] + h * p.x_stride[3];
-  int64_t w = -p.pad_before[2];
-  for (int64_t ow = 0; ow < p.out[2]; ++ow, w += p.stride[2]) {
-    const int64_t tap = argmax[ow * p.index_stride[4]];
-    if (tap >= taps) continue;
-    if (!rows_inside || w < 0 || w >= room) {
-      const int64_t id = d + tap / KW / KH * p.dilation[0];
-      const int64_t ih = h + tap / KW % KH * p.dilation[1], iw = w + tap % KW * p.dilation[2];
-      if (id < 0 || id >= p.in[0] || ih < 0 || ih >= p.in[1] || iw < 0 || iw >= p.in[2]) continue;
+  void begin(T*) {}
+  void copy_row(const WindowParams& p, int64_t od, int64_t oh, int64_t ow, int64_t count, T* to,
+                Integer* to_taps) const {
+    constexpr int L = kLanes<T>;
+    const T* row = y + od * p.y_stride[2] + oh * p.y_stride[3] + ow;
+    const uint8_t* places = argmax + od * p.index_stride[2] + oh * p.index_stride[3] + ow;
+    for (int64_t i = 0; i < count; i += L, ow += L) {
+      const int64_t lo = clamp(-ow, 0, L), hi = clamp(p.out[2] - ow, 0, L);
+      store(to + i, lo == 0 && hi == L ? load(row + i) : load_lanes(row + i, lo, hi, T{0}));
+      const Mask<T> names = load_argmax<T>(places + i, lo, hi);
+      __builtin_memcpy(to_taps + i, &names, sizeof(names));
     }
-    row[w * p.x_stride[4] + offsets[tap]] += y[ow * p.y_stride[4]];
   }
-}
-
-// A plane of x.
-template <class T>
-void scatter_plane(const WindowParams& p, T* x, const T* y, const uint8_t* argmax,
-                   const int64_t (&offsets)[kNoArgmax]) {
-  int64_t d_cleared = 0;
-  for (int64_t od = 0; od < p.out[0]; ++od) {
-    const int64_t d_end = reach_of(p, 0, od);
-    int64_t h_cleared = 0;
-    for (int64_t oh = 0; oh < p.out[1]; ++oh) {
-      const int64_t h_end = reach_of(p, 1, oh);
-      clear_rows(p, x, d_cleared, d_end, h_cleared, h_end);
-      h_cleared = h_end > h_cleared ? h_end : h_cleared;
-      scatter_row(p, x, y + od * p.y_stride[2] + oh * p.y_stride[3],
-                  argmax + od * p.index_stride[2] + oh * p.index_stride[3], offsets, od, oh);
-    }
-    clear_rows(p, x, d_cleared, d_end, h_cleared, p.in[1]);
-    d_cleared = d_end > d_cleared ? d_end : d_cleared;
+  FASTCONV_INLINE void add(Vec<T>* sum, int64_t at, int64_t tap) const {
+    Mask<T> names;
+    __builtin_memcpy(&names, taps + at, sizeof(names));
+    *sum += names == broadcast_integer<T>(tap) ? load(values + at) : Vec<T>{};
   }
-  clear_rows(p, x, d_cleared, p.in[0], 0, p.in[1]);
-}
+};
 
+// Of global pooling: zeros, and y where the maximum was. An argmax that names nothing gets nothing.
 template <class T>
-void scatter_planes(const PoolArgs<T>& args) {
-  const WindowParams& p = *args.params;
-  int64_t offsets[kNoArgmax] = {};
-  for (int64_t kd = 0, tap = 0; kd < p.kernel[0]; ++kd)
-    for (int64_t kh = 0; kh < p.kernel[1]; ++kh)
-      for (int64_t kw = 0; kw < p.kernel[2]; ++kw, ++tap)
-        offsets[tap] = kd * p.dilation[0] * p.x_stride[2] + kh * p.dilation[1] * p.x_stride[3] +
-                       kw * p.dilation[2] * p.x_stride[4];
-  parallel_for(p.n * p.channels, args.exec.threads, [&](int64_t task, int) {
-    const int64_t n = task / p.channels, c = task % p.channels;
-    scatter_plane(p, args.x + n * p.x_stride[0] + c * p.x_stride[1],
-                  args.y + n * p.y_stride[0] + c * p.y_stride[1],
-                  args.argmax + n * p.index_stride[0] + c * p.index_stride[1], offsets);
+void clear_planes(const WindowParams& p, T* all_x, const T* all_y, const uint8_t* all_argmax,
+                  int threads) {
+  const bool streamed = streams_planes<T>(p);
+  for_each_block_of_planes<T>(p, threads, [&](int64_t n, int64_t c, int64_t count) {
+    T* x = all_x + n * p.x_stride[0] + c * p.x_stride[1];
+    const T* y = all_y + n * p.y_stride[0] + c * p.y_stride[1];
+    const uint8_t* argmax = all_argmax + n * p.index_stride[0] + c * p.index_stride[1];
+    for (int64_t i = 0; i < count; ++i) {
+      T* plane = x + i * p.x_stride[1];
+      fill_run(plane, p.in[kSpatial - 1], Vec<T>{}, streamed);
+      const int64_t place = argmax[i * p.index_stride[1]];
+      if (place < p.in[kSpatial - 1]) plane[place] = y[i * p.y_stride[1]];
+    }
+    if (streamed) end_stream();
   });
 }
 
 template <class T>
 void max_pool_backward_argmax(const PoolArgs<T>& args) {
-  const WindowParams& p = *args.params;
+  WindowParams p = *args.params;
   const bool channels =
       p.channels > 1 && p.x_stride[1] == 1 && p.y_stride[1] == 1 && p.index_stride[1] == 1;
+  if (!channels) merge_whole_plane(&p);
+  if (!channels && is_whole_plane(p))
+    return clear_planes(p, args.x, args.y, args.argmax, args.exec.threads);
   const auto adjacent = [](int64_t extent, int64_t stride) { return extent == 1 || stride == 1; };
   const bool columns = p.stride[2] <= 2 && adjacent(p.in[2], p.x_stride[4]) &&
                        adjacent(p.out[2], p.y_stride[4]) && adjacent(p.out[2], p.index_stride[4]);
-  if (!channels && !columns) return scatter_planes(args);
-  const int64_t planes = channels ? 1 : p.channels;
-  const int64_t row_bytes = p.in[2] * (p.channels / planes) * int64_t{sizeof(T)};
-  const bool streamed = p.n * planes * p.in[0] * p.in[1] >= kStreamBytes / row_bytes;
-  const Residues<1> ones(p);
-  const Residues<2> twos(p);
-  for_each_input_row(p, planes, row_bytes, args.exec.threads, streamed,
-                     [&](int64_t n, int64_t c, int64_t id, int64_t ih, const Windows& depth,
-                         const Windows& height) {
-                       const ArgmaxTerm<T> term = {
-                           args.y + n * p.y_stride[0] + c * p.y_stride[1],
-                           args.argmax + n * p.index_stride[0] + c * p.index_stride[1],
-                           {p.y_stride[2], p.y_stride[3], p.y_stride[4]},
-                           {p.index_stride[2], p.index_stride[3], p.index_stride[4]},
-                           p.kernel[1],
-                           p.kernel[2]};
-                       T* x = args.x + n * p.x_stride[0] + c * p.x_stride[1] + id * p.x_stride[2] +
-                              ih * p.x_stride[3];
-                       if (channels)
-                         gather_row_of_channels(p, term, x, depth, height, streamed);
-                       else if (p.stride[2] == 1)
-                         gather_row_of_columns<T, 1>(p, ones, term, x, depth, height, streamed);
-                       else
-                         gather_row_of_columns<T, 2>(p, twos, term, x, depth, height, streamed);
-                     });
+  const int64_t row_bytes = p.in[2] * int64_t{sizeof(T)};
+  if (columns && !channels) {
+    const bool streamed = p.n * p.channels * p.in[0] * p.in[1] >= kStreamBytes / row_bytes;
+    const auto source_of = [&](int64_t n, int64_t c) {
+      return ArgmaxSource<T>{args.y + n * p.y_stride[0] + c * p.y_stride[1],
+                             args.argmax + n * p.index_stride[0] + c * p.index_stride[1]};
+    };
+    const ColumnsPlan<T, 1> ones(p);
+    if (p.stride[2] == 1 && ones.applies)
+      return gather_planes_of_columns<ArgmaxSource<T>>(p, ones, source_of, args.x,
+                                                       args.exec.threads, streamed);
+    const ColumnsPlan<T, 2> twos(p);
+    if (p.stride[2] == 2 && twos.applies)
+      return gather_planes_of_columns<ArgmaxSource<T>>(p, twos, source_of, args.x,
+                                                       args.exec.threads, streamed);
+  }
+  if (!channels) return scatter_planes(args);
+  const bool streamed = p.n * p.in[0] * p.in[1] >= kStreamBytes / (row_bytes * p.channels);
+  for_each_input_row(
+      p, 1, row_bytes * p.channels, args.exec.threads, streamed,
+      [&](int64_t n, int64_t, int64_t id, int64_t ih, const Windows& depth, const Windows& height) {
+        const ArgmaxTerm<T> term = {args.y + n * p.y_stride[0],
+                                    args.argmax + n * p.index_stride[0],
+                                    {p.y_stride[2], p.y_stride[3], p.y_stride[4]},
+                                    {p.index_stride[2], p.index_stride[3], p.index_stride[4]},
+                                    p.kernel[1],
+                                    p.kernel[2]};
+        T* x = args.x + n * p.x_stride[0] + id * p.x_stride[2] + ih * p.x_stride[3];
+        gather_row_of_channels(p, term, x, depth, height, streamed);
+      });
 }
 
 }  // namespace

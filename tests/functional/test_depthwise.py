@@ -138,10 +138,32 @@ def test_special_inputs_reach_exactly_the_outputs_that_see_them(special, layout,
     np.testing.assert_array_equal(result[~touched], clean[~touched])
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_planes_that_are_windows_of_larger_ones(stride, isa, dtype):
+    """Rows with gaps between them, and planes with gaps."""
+    case = conv(2, 37, (12, 21), 37, 3, stride, 1, 1, 37)
+    x, w, dy = operands(case, dtype)
+
+    def framed(a):
+        frame = np.full((*a.shape[:2], a.shape[2] + 2, a.shape[3] + 5), 7, dtype)
+        frame[:, :, 1:-1, 2:-3] = a
+        return frame[:, :, 1:-1, 2:-3]
+
+    y, dx = framed(dy), framed(x)
+    CONV[2](framed(x), w, **case.window, out=y)
+    np.testing.assert_array_equal(y, CONV[2](x, w, **case.window))
+    CONV_INPUT[2](x.shape, w, framed(dy), **case.window, out=dx)
+    np.testing.assert_array_equal(dx, CONV_INPUT[2](x.shape, w, dy, **case.window))
+    for out in (y, dx):
+        assert (out.base[:, :, 0] == 7).all()
+        assert (out.base[:, :, :, -3:] == 7).all()
+
+
+@pytest.mark.parametrize(("channels", "spatial"), [(24, (300, 301)), (96, (210, 224))])
 @pytest.mark.parametrize("layout", ["planar", "channels_last"])
-def test_outputs_larger_than_the_caches(layout, isa):
+def test_outputs_larger_than_the_caches(layout, channels, spatial, isa):
     """They are written by other stores."""
-    case = conv(1, 24, (300, 301), 24, 3, 1, 1, 1, 24)
+    case = conv(1, channels, spatial, channels, 3, 1, 1, 1, channels)
     x, w, dy = operands(case, np.float32)
     window = (case.stride, case.pads, case.dilation, case.groups)
     change = LAYOUTS[layout]

@@ -29,6 +29,10 @@ MORE = {
     "5x5 stride 1": ((1, 20, 12, 37), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
     "dilated, stride 1": ((1, 3, 14, 60), (3, 4), (1, 1), ((2, 2), (1, 3)), (2, 3)),
     "dilated, stride 2": ((1, 3, 14, 70), (3, 3), (2, 2), ((1, 1), (2, 2)), (2, 2)),
+    "wide, stride 1": ((1, 2, 7, 300), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "wide, stride 2": ((1, 2, 8, 301), (3, 2), (2, 2), ((1, 0), (1, 1)), (1, 1)),
+    "many rows": ((1, 3, 90, 59), (3, 3), (2, 2), ((0, 1), (1, 0)), (1, 1)),
+    "whole image of 255": ((2, 18, 15, 17), (15, 17), (2, 3), ((0, 0), (0, 0)), (1, 1)),
     "15x17": ((1, 2, 20, 40), (15, 17), (2, 1), ((0, 0), (8, 8)), (1, 1)),
 }
 ALL = POOLS | MORE
@@ -155,6 +159,59 @@ def test_the_mean_of_equals_is_their_value(isa, dtype):
         x = np.full((1, 17, 28, 29), 0.7, dtype)
         y = functional.avg_pool2d(x, kernel, 1, kernel // 2, count_include_pad=False)
         np.testing.assert_allclose(y, dtype(0.7), rtol=4 * np.finfo(dtype).eps)
+
+
+# ---- one window over the whole plane
+
+
+@pytest.mark.parametrize("shape", [(2, 35, 7, 7), (3, 5, 1, 3), (1, 17, 28, 29), (1, 2, 3, 5, 4)])
+def test_whole_planes(shape, isa, dtype, rng):
+    nd, kernel = len(shape) - 2, shape[2:]
+    x = rng.integers(-40, 40, shape).astype(dtype)
+    x[0, 0] = -np.inf
+    x[0, 1, ..., -1] = np.inf
+    x[-1, -1, ..., 1] = np.nan
+    values, at = oracles.max_pool(x, kernel, kernel, ((0, 0),) * nd, (1,) * nd)
+    dy = rng.standard_normal(values.shape).astype(dtype)
+    for layout in LAYOUTS.values():
+        result, indices = MAX_POOL[nd](layout(x), kernel, return_indices=True)
+        np.testing.assert_array_equal(result, values)
+        np.testing.assert_array_equal(indices, at)
+        np.testing.assert_array_equal(MAX_POOL[nd](layout(x), kernel), values)
+        np.testing.assert_array_equal(ADAPTIVE_MAX_POOL[nd](layout(x), 1), values)
+        mean = AVG_POOL[nd](layout(x), kernel)
+        np.testing.assert_allclose(
+            mean, x.mean(tuple(range(2, nd + 2)), keepdims=True), rtol=1e-5, atol=1e-5
+        )
+        back = AVG_POOL_BACKWARD[nd](layout(dy), shape, kernel)
+        np.testing.assert_allclose(
+            back, np.broadcast_to(dy / dtype(np.prod(kernel)), shape), rtol=1e-6
+        )
+
+
+def test_a_plane_does_not_change_its_neighbours(isa, dtype, rng):
+    """Planes are finished together, as many as a vector has lanes."""
+    x = rng.standard_normal((1, 33, 9, 11)).astype(dtype)
+    together = functional.avg_pool2d(x, (9, 11))
+    for c in (0, 5, 16, 32):
+        alone = functional.avg_pool2d(x[:, c : c + 1], (9, 11))
+        assert alone.tobytes() == together[:, c : c + 1].tobytes()
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_gradients_larger_than_the_caches(offset, isa):
+    """They are written by other stores."""
+    shape = (1, 700, 80, 81)
+    out = np.full(1 + int(np.prod(shape)), 7, np.float32)[offset : offset + int(np.prod(shape))]
+    out = out.reshape(shape)
+    dy = np.arange(1, 701, dtype=np.float32).reshape(1, 700, 1, 1)
+    grad.avg_pool2d_backward(dy, shape, (80, 81), out=out)
+    np.testing.assert_allclose(out, np.broadcast_to(dy / np.float32(6480), shape), rtol=1e-6)
+    y, argmax = functional.max_pool2d(out, 2, return_argmax=True)
+    grad.max_pool2d_argmax_backward(y, argmax, shape, 2, out=out)
+    assert (out[:, :, ::2, :-1:2] == y).all()
+    assert (out[:, :, 1::2] == 0).all()
+    assert (out[:, :, :, -1] == 0).all()
 
 
 # ---- adaptive
