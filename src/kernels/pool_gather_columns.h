@@ -40,15 +40,17 @@ struct ColumnsPlan {
   bool staged;                 // x is put together in L1
   bool applies;
 
-  explicit ColumnsPlan(const WindowParams& p) : highest(INT64_MIN / 2) {
+  explicit ColumnsPlan(const WindowParams& p) : highest(0) {
     constexpr int64_t L = kLanes<T>, kMostVectors = 8;
-    int64_t lowest = INT64_MAX / 2;
+    int64_t lowest = 0;
+    bool any_taps = false;
     for (int i = 0; i < kStride; ++i) {
       const Residue r = residue[i] = residue_of(p, i);
       if (r.count == 0) continue;
       const int64_t last = r.shift - (r.count - 1) * r.shift_step;
-      highest = r.shift > highest ? r.shift : highest;
-      lowest = last < lowest ? last : lowest;
+      highest = !any_taps || r.shift > highest ? r.shift : highest;
+      lowest = !any_taps || last < lowest ? last : lowest;
+      any_taps = true;
     }
     const int64_t vectors = (p.in[2] + kStride * L - 1) / (kStride * L);
     block = (vectors < kMostVectors ? vectors : kMostVectors) * L;
@@ -61,12 +63,17 @@ struct ColumnsPlan {
     };
     rows = p.in[1];
     staged = blocks == 1 && p.in[2] <= kCopied<T> && (p.in[1] == 1 || p.x_stride[3] == p.in[2]);
-    while (rows > 1 && ((seen(0, 1) * seen(1, rows) + 1) * pitch > kCopied<T> ||
-                        (staged && rows * p.in[2] > kCopied<T>)))
+    // In floating point: windows may be wider than an integer can count in elements.
+    const auto copied = [&] {
+      return (static_cast<double>(seen(0, 1)) * static_cast<double>(seen(1, rows)) + 1) *
+             static_cast<double>(pitch);
+    };
+    constexpr double kMost = static_cast<double>(kCopied<T>);
+    while (rows > 1 &&
+           (copied() > kMost || (staged && static_cast<double>(rows * p.in[2]) > kMost)))
       rows = (rows + 1) / 2;
     row_blocks = (p.in[1] + rows - 1) / rows;
-    applies = static_cast<double>(seen(0, 1) * seen(1, rows) + 1) * static_cast<double>(pitch) <=
-              static_cast<double>(kCopied<T>);
+    applies = copied() <= kMost;
   }
 };
 
