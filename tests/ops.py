@@ -1,6 +1,9 @@
 """The functions of functional and grad by their number of spatial dimensions."""
 
-from fastconv import functional, grad
+from fastconv import functional, grad, runtime
+
+#: The instruction sets with kernels of their own; the others' naive loops take long.
+FAST = [name for name in runtime.available_isas() if name != "reference"]
 
 CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 CONV_INPUT = {1: grad.conv1d_input, 2: grad.conv2d_input, 3: grad.conv3d_input}

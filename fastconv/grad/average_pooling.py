@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np  # noqa: F401  of the examples
-
 from fastconv import _core
 
 if TYPE_CHECKING:

@@ -118,20 +118,6 @@ void run(const ConvArgs<T>& args, bool backward) {
   }
 }
 
-// Multiplications of one image by direct summation.
-inline int64_t direct_multiplications(const ConvParams& p, bool backward) {
-  int64_t result = p.in_channels / p.groups * p.out_channels;
-  for (int i = 0; i < kSpatial; ++i) {
-    int64_t of_axis = backward ? 0 : p.out[i] * p.kernel[i];
-    for (int64_t phase = 0; backward && phase < min(p.stride[i], p.in[i]); ++phase) {
-      const Axis axis = backward_axis(p, i, phase);
-      of_axis += axis.out * axis.taps;
-    }
-    result *= of_axis;
-  }
-  return result;
-}
-
 template <class T>
 void make_plan(const ConvArgs<T>& args, bool backward) {
   ConvPlan* plan = args.plan;

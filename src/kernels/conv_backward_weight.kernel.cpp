@@ -51,9 +51,7 @@ void conv_backward_weight_plan(const ConvArgs<T>& args) {
   plan->algorithm = choose(args, &cover);
   if (plan->algorithm == 0) return;
   if (plan->full) {
-    plan->direct_multiplications = p.in_channels / p.groups * p.out_channels;
-    for (int i = 0; i < kSpatial; ++i) plan->direct_multiplications *= p.out[i] * p.kernel[i];
-    plan->multiplications = plan->direct_multiplications;
+    plan->multiplications = plan->direct_multiplications = direct_multiplications(p, false);
     plan->relative_cost = 1;
   }
   if (plan->algorithm == kDepthwise) {

@@ -62,6 +62,20 @@ FASTCONV_INLINE Axis backward_axis(const ConvParams& p, int i, int64_t phase) {
   return axis;
 }
 
+// Multiplications of one image by direct summation.
+inline int64_t direct_multiplications(const ConvParams& p, bool backward) {
+  int64_t result = p.in_channels / p.groups * p.out_channels;
+  for (int i = 0; i < kSpatial; ++i) {
+    int64_t of_axis = backward ? 0 : p.out[i] * p.kernel[i];
+    for (int64_t phase = 0; backward && phase < min(p.stride[i], p.in[i]); ++phase) {
+      const Axis axis = backward_axis(p, i, phase);
+      of_axis += axis.out * axis.taps;
+    }
+    result *= of_axis;
+  }
+  return result;
+}
+
 // What a run of neighbouring positions reads along one axis, as it is packed: each tap reads
 // `span` elements, and taps closer than that share them in one segment; taps further apart
 // have a segment each, so that a dilation of thousands does not pack what lies between.

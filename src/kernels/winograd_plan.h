@@ -11,7 +11,7 @@
 // - Few output channels in the gradient of a strided layer: the phases become channels.
 //
 // The cost model counts, for each cover, the products and the vector elements transformed; its
-// two weights were fitted to the layers of benchmarks/layers.json on AVX-512 and AVX2. It
+// weights are estimates from instruction counts, not fits (measured choices: docs/plans.md). It
 // knows the problem of one image alone: neither the batch nor the threads change the choice.
 #pragma once
 
@@ -53,7 +53,6 @@ struct AxisCost {
   CoverChoice choice;
   int number;  // of the choice
   double tiles, data, products, sums;
-  int windows;
 };
 
 constexpr int kAxisChoices = 8;
@@ -85,8 +84,7 @@ struct AxisChoices {
                      static_cast<double>(axis.tiles()),
                      static_cast<double>(axis.data_values()),
                      static_cast<double>(axis.products()),
-                     static_cast<double>(axis.sum_values()),
-                     axis.window_count};
+                     static_cast<double>(axis.sum_values())};
     }
   }
 };
@@ -170,7 +168,7 @@ bool choose_cover(const ConvParams& p, bool backward, WinogradCover* best, int w
     columns.most_taps = kFoldedColumns;
     const TiledAxis<T> inner(columns, kFoldedColumns, kFoldedColumns, kFoldedColumns);
     const double n = static_cast<double>(inner.products());
-    const AxisCost column = {{kFoldedColumns, kFoldedColumns}, 0, 1, n, n, n, 1};
+    const AxisCost column = {{kFoldedColumns, kFoldedColumns}, 0, 1, n, n, n};
     const AxisChoices<T> folded(rows, out[2], false);
     for (int i = 0; i < folded.count; ++i) {
       if (folded.at[i].choice.m == 1 || !consider(folded.at[i], column, true)) continue;

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from cases import LAYOUTS
+from ops import FAST
 
 from fastconv import functional as F
 from fastconv import grad as G
@@ -222,10 +223,9 @@ def test_in_place(name, isa, dtype, rng):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("isa", FAST, indirect=True)
 def test_large_results_past_the_caches(name, isa, rng):
     function, _, _, _, parameters = FUNCTIONS[name]
-    if isa == "reference":
-        pytest.skip("naive loops have no path for large results")
     x = np.zeros(9_000_001, np.float32)
     x[-40:] = x[:40] = rng.standard_normal(40)
     expected = function(x[:40].copy(), *parameters)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cases import CONVS, LARGE, LAYOUTS
-from ops import CONV, CONV_BIAS, CONV_INPUT, CONV_TRANSPOSE, CONV_WEIGHT, MAX_POOL_BACKWARD
+from ops import CONV, CONV_BIAS, CONV_INPUT, CONV_TRANSPOSE, CONV_WEIGHT, FAST, MAX_POOL_BACKWARD
 
 from fastconv import functional, grad, runtime
 
 THREADS = (1, 2, 3, 8)
-FAST = [name for name in runtime.available_isas() if name != "reference"]
 
 pytestmark = pytest.mark.parametrize("isa", FAST, indirect=True)
 

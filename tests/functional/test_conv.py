@@ -12,7 +12,7 @@ import pytest
 from cases import CONVS, LARGE, LAYOUTS, assert_close, conv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ops import CONV, CONV_BIAS, CONV_INPUT, CONV_TRANSPOSE, CONV_WEIGHT
+from ops import CONV, CONV_BIAS, CONV_INPUT, CONV_TRANSPOSE, CONV_WEIGHT, FAST
 
 from fastconv import functional, grad, runtime
 
@@ -69,8 +69,6 @@ def problem(case: cases.Conv, dtype: type) -> Problem:
 
 
 COMPUTATIONS = ("forward", "backward_input", "backward_weight")
-#: Naive loops would take seconds on large problems.
-FAST = [name for name in runtime.available_isas() if name != "reference"]
 
 
 @pytest.mark.parametrize("name", CONVS)

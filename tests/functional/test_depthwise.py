@@ -8,11 +8,9 @@ import numpy as np
 import oracles
 import pytest
 from cases import LAYOUTS, assert_close, conv, unaligned
-from ops import CONV, CONV_INPUT, CONV_WEIGHT
+from ops import CONV, CONV_INPUT, CONV_WEIGHT, FAST
 
 from fastconv import runtime
-
-FAST = [name for name in runtime.available_isas() if name != "reference"]
 
 pytestmark = pytest.mark.parametrize("isa", FAST, indirect=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cases import LAYOUTS
+from ops import FAST
 
 from fastconv import functional as F
 from fastconv import grad as G
@@ -302,9 +303,8 @@ def test_an_empty_batch(isa, dtype):
 
 
 @pytest.mark.parametrize("layout", ["planar", "channels_last"])
+@pytest.mark.parametrize("isa", FAST, indirect=True)
 def test_bits_do_not_depend_on_threads(layout, isa, dtype, rng):
-    if isa == "reference":
-        pytest.skip("one thread")
     x = LAYOUTS[layout](rng.standard_normal((6, 34, 47, 51)).astype(dtype))
     dy = LAYOUTS[layout](rng.standard_normal(x.shape).astype(dtype))
     row = (47, 51)

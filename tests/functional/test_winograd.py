@@ -6,7 +6,7 @@ import cases
 import numpy as np
 import oracles
 import pytest
-from ops import CONV, CONV_INPUT, CONV_WEIGHT
+from ops import CONV, CONV_INPUT, CONV_WEIGHT, FAST
 
 from fastconv import functional as F
 from fastconv import runtime
@@ -46,8 +46,6 @@ PROBLEMS = {
     "3-D": cases.conv(1, 17, (7, 9, 10), 33, 3, padding=1),
     "3-D stride in depth": cases.conv(2, 16, (9, 8, 11), 32, 3, stride=(2, 1, 1), padding=1),
 }
-#: Those that have the algorithm.
-FAST = [name for name in runtime.available_isas() if name != "reference"]
 pytestmark = pytest.mark.parametrize("isa", FAST, indirect=True)
 
 #: A float32 direct sum stays below this, however it is ordered.
