@@ -17,6 +17,13 @@ cdef inline int64_t index(object value) except? -1:
     return PyNumber_Index(value)
 
 
+cdef inline str shown(object value):
+    """What came, for a message: of an array its shape."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{type(value).__name__} of shape {tuple(value.shape)}"
+    return repr(value)
+
+
 cdef inline int integers(int64_t *result, int count, object value, str name, bint one=True,
                          str more="") except -1:
     """`count` integers from a sequence of them or, if `one` will do, from a single int.
@@ -45,7 +52,7 @@ cdef inline int integers(int64_t *result, int count, object value, str name, bin
     expected = f"a tuple of {count} int{'' if count == 1 else 's'}"
     if one:
         expected = f"an int or {expected}" if count > 0 else "an int"
-    raise kind(f"{name}: expected {expected}{more}, got {value!r}")
+    raise kind(f"{name}: expected {expected}{more}, got {shown(value)}")
 
 
 cdef inline int as_int(object value, str name) except? -1:
@@ -60,7 +67,7 @@ cdef inline double number(object value, str name) except? -1:
     try:
         return value
     except TypeError:
-        raise TypeError(f"{name}: expected a number, got {value!r}") from None
+        raise TypeError(f"{name}: expected a number, got {shown(value)}") from None
 
 
 cdef inline int padding_mode(int64_t *before, int64_t *after, int count, object value) except -1:

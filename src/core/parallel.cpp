@@ -27,21 +27,23 @@ std::atomic_flag busy = ATOMIC_FLAG_INIT;
 // On a core that something else is using, a worker may be off the CPU for a scheduler's slice
 // of milliseconds, and the barrier at the end of a region waits for it: training a small
 // network beside one busy process took 30 times as long on two threads as on one. So a region
-// whose end is waited for much longer than its work took is answered by running the next calls
-// serially (which changes no bits), twice as many at each further time; regions that end in
-// time take that back.
+// whose end is waited for much longer than its work took is answered by beginning the next
+// regions on one thread (which changes no bits), twice as many at each further time; regions
+// that end in time take that back. A region that then turns out to have more work than such a
+// wait would cost is shared out all the same.
 class Patience {
  public:
-  bool serial() {
-    int left = serial_left_.load(std::memory_order_relaxed);
+  static constexpr double kStall = 1e-3;  // seconds
+
+  bool begin_alone() {
+    int left = alone_left_.load(std::memory_order_relaxed);
     if (left <= 0) return false;
-    serial_left_.store(left - 1, std::memory_order_relaxed);
+    alone_left_.store(left - 1, std::memory_order_relaxed);
     return true;
   }
   void region_ended(double working, double waiting) {
-    constexpr double kStall = 1e-3;
     if (waiting > kStall && waiting > 2 * working) {
-      serial_left_.store(penalty_, std::memory_order_relaxed);
+      alone_left_.store(penalty_, std::memory_order_relaxed);
       penalty_ = std::min(2 * penalty_, kMostCalls);
     } else if (penalty_ > kFewestCalls) {
       --penalty_;
@@ -50,7 +52,7 @@ class Patience {
 
  private:
   static constexpr int kFewestCalls = 8, kMostCalls = 1024;
-  std::atomic<int> serial_left_{0};
+  std::atomic<int> alone_left_{0};
   int penalty_ = kFewestCalls;  // of the thread that holds `busy`
 };
 Patience patience;
@@ -116,24 +118,35 @@ int default_threads() {
 void set_default_threads(int threads) { threads_setting.store(threads); }
 
 void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int), void* context) {
-  const int team = static_cast<int>(std::min<int64_t>(tasks, threads));
-  if (team <= 1 || forked.load(std::memory_order_relaxed) || omp_in_parallel() ||
-      patience.serial() || busy.test_and_set(std::memory_order_acquire)) {
+  const int most = static_cast<int>(std::min<int64_t>(tasks, threads));
+  if (most <= 1 || forked.load(std::memory_order_relaxed) || omp_in_parallel() ||
+      busy.test_and_set(std::memory_order_acquire)) {
     for (int64_t task = 0; task < tasks; ++task) body(context, task, 0);
     return;
   }
-  // Tasks are handed out one at a time: cores of a shared machine are never equally fast.
-  std::atomic<int64_t> next{0};
-  const double begin = now();
-  double done = begin;  // when the calling thread had no more to do
-#pragma omp parallel num_threads(team)
-  {
-    const int worker = omp_get_thread_num();
-    for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;)
-      body(context, task, worker);
-    if (worker == 0) done = now();
+  int64_t first = 0;
+  if (patience.begin_alone()) {
+    const double end = now() + Patience::kStall;
+    do {
+      body(context, first++, 0);
+    } while (first < tasks && now() < end);
   }
-  patience.region_ended(done - begin, now() - done);
+  if (const int team = static_cast<int>(std::min<int64_t>(tasks - first, most)); team > 1) {
+    // Tasks are handed out one at a time: cores of a shared machine are never equally fast.
+    std::atomic<int64_t> next{first};
+    const double begin = now();
+    double done = begin;  // when the calling thread had no more to do
+#pragma omp parallel num_threads(team)
+    {
+      const int worker = omp_get_thread_num();
+      for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;)
+        body(context, task, worker);
+      if (worker == 0) done = now();
+    }
+    patience.region_ended(done - begin, now() - done);
+  } else if (team == 1) {
+    body(context, first, 0);
+  }
   busy.clear(std::memory_order_release);
 }
 

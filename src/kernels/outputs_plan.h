@@ -135,10 +135,23 @@ struct BlockInput {
 template <class T>
 void store_block(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
                  const Panel<T>& panel, const T* tile) {
+  static constexpr T kZeros[kPanel<T>] = {};
+  const T* bias = plan.from_rows ? kZeros : panel.bias;  // where sums do not start from it
   const int64_t channel = block.g * plan.op.outputs + panel.first;
+  const Strided<T> out = plan.out_row(phase, block, channel, 0);
+  const Strided<const T> residual = plan.residual_row(phase, block, channel, 0);
+  // Rows of outputs that continue each other are one: whole vectors, and lines that begin with
+  // the plane's.
+  const auto joins = [&](const auto& first, const auto& second) {
+    return second.data - first.data == block.columns * first.position;
+  };
+  if (block.rows > 1 && joins(out, plan.out_row(phase, block, channel, 1)) &&
+      (residual.data == nullptr || joins(residual, plan.residual_row(phase, block, channel, 1))))
+    return store_tile(tile, panel.width, panel.outputs, block.rows * block.columns, bias, residual,
+                      out, plan.op.activation);
   for (int64_t row = 0; row < block.rows; ++row)
     store_tile(tile + row * block.columns * panel.width, panel.width, panel.outputs, block.columns,
-               panel.bias, plan.residual_row(phase, block, channel, row),
+               bias, plan.residual_row(phase, block, channel, row),
                plan.out_row(phase, block, channel, row), plan.op.activation);
 }
 

@@ -65,19 +65,21 @@ struct FromRows {
                           block.oh + row, first, last, steps);
   }
 
-  static Finish<T> finish_at(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
-                             const Panel<T>& panel, int64_t row, int64_t column) {
-    const int64_t channel = block.g * plan.op.outputs + panel.first;
+  // A row of outputs from its first position on; those of other positions follow from it.
+  static Finish<T> finish_row(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
+                              int64_t first, int64_t row) {
+    const int64_t channel = block.g * plan.op.outputs + first;
     const Strided<T> out = plan.out_row(phase, block, channel, row);
     const Strided<const T> residual = plan.residual_row(phase, block, channel, row);
-    return {panel.bias,
-            residual.data != nullptr ? residual.data + column * residual.position : nullptr,
-            out.data + column * out.position,
-            residual.position,
-            out.position,
-            panel.outputs,
-            plan.op.activation.kind,
-            out.streams};
+    return {residual.data,           out.data,   residual.position, out.position, 0,
+            plan.op.activation.kind, out.streams};
+  }
+  // `position` and `channel` further on.
+  static Finish<T> finish_at(Finish<T> row, int64_t position, int64_t channel, int64_t outputs) {
+    if (row.residual != nullptr) row.residual += position * row.residual_position + channel;
+    row.out += position * row.out_position + channel;
+    row.outputs = outputs;
+    return row;
   }
 
   // tile[row][column][width] (+)= the sums over k in [first, last); or, after the last of them
@@ -92,12 +94,12 @@ struct FromRows {
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* a = input.data + row * input.row;
       const int64_t count = make_steps(plan, phase, block, row, first, last, steps);
-      for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t begin = tile_begin(block.columns, tiles, i);
-        const int64_t next = tile_begin(block.columns, tiles, i + 1);
-        Finish<T> finish;
-        if (finishes) finish = finish_at(plan, phase, block, panel, row, begin);
-        kernels[next - begin - 1](tile + (row * block.columns + begin) * panel.width, first > 0,
+      const Finish<T> out = finish_row(plan, phase, block, panel.first, row);
+      for (int64_t i = 0, begin = 0, next; i < tiles; ++i, begin = next) {
+        next = tile_begin(block.columns, tiles, i + 1);
+        const Finish<T> finish = finish_at(out, begin, 0, panel.outputs);
+        T* sums = tile + (row * block.columns + begin) * panel.width;
+        kernels[next - begin - 1](sums, first > 0 ? sums : panel.bias, first > 0 ? panel.width : 0,
                                   finishes ? &finish : nullptr, a + begin * input.column,
                                   input.column, panel.weight, steps, count,
                                   reinterpret_cast<const char*>(a + next * input.column));
@@ -112,21 +114,23 @@ struct FromRows {
                         int64_t begin_panel, int64_t end_panel, void* scratch) {
     RowStep* steps = static_cast<RowStep*>(scratch);
     const int64_t k = units(plan, phase), tiles = tile_count(block.columns);
+    // Of a whole tile, for each panel.
+    const int64_t share =
+        ceil_div(block.columns, tiles) * input.column * int64_t{sizeof(T)} / plan.panels;
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* a = input.data + row * input.row;
       const int64_t count = make_steps(plan, phase, block, row, 0, k, steps);
-      for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t begin = tile_begin(block.columns, tiles, i);
-        const int64_t next = tile_begin(block.columns, tiles, i + 1);
+      const Finish<T> out = finish_row(plan, phase, block, 0, row);
+      for (int64_t i = 0, begin = 0, next; i < tiles; ++i, begin = next) {
+        next = tile_begin(block.columns, tiles, i + 1);
         // Where the next tile begins, and an equal share of it for each panel.
         const char* ahead =
             reinterpret_cast<const char*>(i + 1 < tiles ? a + next * input.column : a + input.row);
-        const int64_t share = (next - begin) * input.column * int64_t{sizeof(T)} / plan.panels;
         for (int64_t index = begin_panel; index < end_panel; ++index) {
-          Panel<T> panel = panel_at(plan, block.g, index, bias_lanes);
-          const Finish<T> finish = finish_at(plan, phase, block, panel, row, begin);
+          const Panel<T> panel = panel_at(plan, block.g, index, bias_lanes);
+          const Finish<T> finish = finish_at(out, begin, panel.first, panel.outputs);
           kRowsKernels<T>.at[panel.width / kLanes<T> - 1][next - begin - 1](
-              nullptr, false, &finish, a + begin * input.column, input.column,
+              nullptr, panel.bias, 0, &finish, a + begin * input.column, input.column,
               weights + panel.first * k, steps, count, ahead + index * share);
         }
       }

@@ -47,8 +47,12 @@ inline void pack_contiguous_block(T* to, int64_t width, const T* from, int64_t o
     for (; j + n <= length; j += n) {
       Vec<T> block[n];
       FASTCONV_UNROLL
-      for (int r = 0; r < n; ++r)
+      for (int r = 0; r < n; ++r) {
+        // Runs are pages apart: no hardware sees the next block's coming. To L2, of whose sets
+        // they do not all share one.
+        __builtin_prefetch(from + (m + r) * output_stride + j + length, 0, 2);
         block[r] = r < valid ? load(from + (m + r) * output_stride + j) : Vec<T>{};
+      }
       transpose<T>(block);
       FASTCONV_UNROLL
       for (int r = 0; r < n; ++r) store(row(j + r) + m, block[r]);
@@ -112,6 +116,11 @@ void pack_weight(T* to, const T* weight, const int64_t* weight_stride, const Axi
       const auto kernel = [&](int i, int64_t t) {
         return (axis[i].first_kernel + t * axis[i].kernel_step) * stride[i + 2];
       };
+      if (stride[1] == 1)
+        for (int64_t m = 0; m < count; ++m)
+          __builtin_prefetch(from + c + kernel(0, kd) + kernel(1, kh) + kernel(2, kw) +
+                                 m * stride[0] + kChannelBlock,
+                             0, 2);
       pack_step(to, width, from + c * stride[1] + kernel(0, kd) + kernel(1, kh) + kernel(2, kw),
                 stride[0], stride[1], count, block_channels);
     }

@@ -8,8 +8,8 @@
 namespace fastconv {
 namespace {
 
-// sums[taps][c][width] -> dweight[m, c, tap]; in a gradient as it comes (each output's
-// channels and taps contiguous) blocks are transposed in registers.
+// sums[taps][c][width] -> dweight[m, c, tap]; in a gradient as it comes (each output's channels
+// and taps contiguous) and in one with adjacent channels blocks are transposed in registers.
 template <class T>
 void store_weight(const ConvParams& p, const T* sums, int64_t width, int64_t outputs,
                   int64_t channels, T* dweight) {
@@ -37,11 +37,19 @@ void store_weight(const ConvParams& p, const T* sums, int64_t width, int64_t out
       }
     }
   }
+  const auto offset = [&](int64_t tap) {
+    const int64_t kw = tap % kw_count, kh = tap / kw_count % kh_count;
+    return tap / kw_count / kh_count * stride[2] + kh * stride[3] + kw * stride[4];
+  };
+  if (!contiguous && stride[1] == 1) {
+    for (int64_t tap = 0; tap < taps; ++tap)
+      transpose_copy(dweight + offset(tap), stride[0], sums + tap * channels * width, width,
+                     channels, outputs);
+    return;
+  }
   for (int64_t j = done; j < length; ++j) {
     const int64_t c = j / taps, tap = j % taps;
-    const int64_t kw = tap % kw_count, kh = tap / kw_count % kh_count;
-    const int64_t kd = tap / kw_count / kh_count;
-    T* to = dweight + c * stride[1] + kd * stride[2] + kh * stride[3] + kw * stride[4];
+    T* to = dweight + c * stride[1] + offset(tap);
     for (int64_t m = 0; m < outputs; ++m)
       to[m * stride[0]] = sums[(tap * channels + c) * width + m];
   }

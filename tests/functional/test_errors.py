@@ -57,6 +57,11 @@ WRONG = {
         TypeError,
         ["input", "NoArray", "call detach() first"],
     ),
+    "array for a size": (
+        lambda: G.conv2d_input(Y, W, X),
+        TypeError,
+        ["input_size", "tuple of 4 ints", "ndarray of shape (2, 8, 4, 5)"],
+    ),
     "ragged list": (lambda: F.relu([[1.0], [1.0, 2.0]]), TypeError, ["input", "list"]),
     "float16": (
         lambda: F.conv2d(X.astype(np.float16), W),
