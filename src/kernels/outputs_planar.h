@@ -53,13 +53,21 @@ struct FromPlanar {
   static void make_steps(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
                          int64_t first, int64_t last, BatchStep* steps) {
     const PatchLayout layout(phase.axis, block.rows, block.columns, sizeof(T));
+    const Axis* axis = phase.axis;
     const int64_t taps = phase.taps();
+    int64_t c = first / taps * kChannelBlock, kw = first % taps % axis[2].taps;
+    int64_t kh = first % taps / axis[2].taps % axis[1].taps;
+    int64_t kd = first % taps / axis[2].taps / axis[1].taps;
     for (int64_t i = first; i < last; ++i) {
-      const int64_t c = i / taps * kChannelBlock, tap = i % taps;
-      const int64_t kw = tap % phase.axis[2].taps, kh = tap / phase.axis[2].taps;
-      *steps++ = {c * layout.plane + layout.tap_offset(phase.axis, kh / phase.axis[1].taps,
-                                                       kh % phase.axis[1].taps, kw),
+      *steps++ = {c * layout.plane + layout.tap_offset(axis, kd, kh, kw),
                   min(kChannelBlock, plan.op.channels - c)};
+      if (++kw < axis[2].taps) continue;
+      kw = 0;
+      if (++kh < axis[1].taps) continue;
+      kh = 0;
+      if (++kd < axis[0].taps) continue;
+      kd = 0;
+      c += kChannelBlock;
     }
   }
 
@@ -73,11 +81,10 @@ struct FromPlanar {
     const int64_t tiles = tile_count(block.columns);
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* a = input.data + row * input.row;
-      for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t begin = tile_begin(block.columns, tiles, i);
-        const int64_t size = tile_begin(block.columns, tiles, i + 1) - begin;
-        kernels[size - 1](tile + (row * block.columns + begin) * panel.width, first > 0, a + begin,
-                          input.k, panel.weight, steps, last - first);
+      for (int64_t i = 0, begin = 0, next; i < tiles; ++i, begin = next) {
+        next = tile_begin(block.columns, tiles, i + 1);
+        kernels[next - begin - 1](tile + (row * block.columns + begin) * panel.width, first > 0,
+                                  a + begin, input.k, panel.weight, steps, last - first);
       }
     }
   }

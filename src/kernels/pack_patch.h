@@ -35,8 +35,9 @@ struct PatchLayout {
       return axis[i].offset_step < 0 ? axis[i].taps - 1 - tap : tap;
     };
     const int64_t row = rank(1, kh) * height.tap_step, column = rank(2, kw) * width.tap_step;
-    return kd * slice_pitch + row * row_pitch + column % axis[2].step * phase_pitch +
-           column / axis[2].step;
+    const int64_t start = kd * slice_pitch + row * row_pitch;
+    if (axis[2].step == 1) return start + column;  // without a division
+    return start + column % axis[2].step * phase_pitch + column / axis[2].step;
   }
   FASTCONV_INLINE int64_t row_offset(const Axis* axis, int64_t row) const {
     return row * axis[1].step * row_pitch;
@@ -55,8 +56,8 @@ inline void pack_run(T* dst, int64_t plane, const T* src, int64_t channels, int6
       for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load(from + i));
       if (i < count && count > kLanes<T>)  // some of the vector before once more
         store(to + count - kLanes<T>, load(from + count - kLanes<T>));
-      else
-        for (; i < count; ++i) to[i] = from[i];
+      else if (i < count)
+        store_lanes(to + i, load_lanes(from + i, 0, count - i, T(0)), count - i);
     }
   } else if (channel_stride == 1) {
     transpose_copy(dst, plane, src, column_stride, count, channels);
@@ -88,6 +89,7 @@ void pack_row(T* to, const PatchLayout& layout, const Axis& axis, const T* from,
       // Packed columns phase + i * step of this segment: i in [i_low, i_high), of which
       // [begin, end) lie inside the image.
       const auto first_at = [&](int64_t column) {
+        if (step == 1) return max(0, column);  // and no division
         return column > phase ? ceil_div(column - phase, step) : 0;
       };
       const int64_t i_low = first_at(low), i_high = first_at(high);
