@@ -25,6 +25,38 @@ struct Groups {
   int64_t begin, end;
 };
 
+// Rows of which the next row of positions will be the first to read, or no rows. They are asked for
+// a row of positions early: what the sums of a vector of channels read lies a position apart, which
+// the processor does not foresee, and it fetches lines that are asked for in their order twice
+// as fast as those (one thread, 8 x 56 x 56 x 192, 3x3: 2.4 -> 0.77 ms; filters 3.5 -> 1.6).
+template <class T>
+struct RowsAhead {
+  const T* first = nullptr;  // under the first column
+  int64_t rows = 0, pitch = 0;
+  int64_t column = 0, channel = 0;  // from one to the next of those asked for
+
+  RowsAhead() = default;
+  // Of `columns` columns, in the order of memory where their channels are all that lies there.
+  RowsAhead(int64_t row_count, int64_t row_pitch, int64_t column_pitch, int64_t columns,
+            Groups groups)
+      : rows(row_count), pitch(row_pitch), column(column_pitch), channel(1) {
+    if (groups.begin == 0 && column_pitch - groups.end < kLanes<T>) {
+      column = kLanes<T>;
+      channel = columns;
+    }
+  }
+
+  // For `count` columns of the vector of channels at g.
+  FASTCONV_INLINE void ask(int64_t g, int64_t count) const {
+    const T* at = first + g * channel;
+    for (int64_t row = 0; row < rows; ++row, at += pitch)
+      for (int64_t i = 0; i < count; ++i) {
+        __builtin_prefetch(at + i * column, 0, 2);  // into L2
+        asm volatile("");                           // or GCC removes the loop as one without effect
+      }
+  }
+};
+
 // The activation: none and ReLU as a lower bound (which keeps NaN), all others by a call.
 template <class T>
 struct Bounded {
@@ -51,6 +83,7 @@ struct Tile {
   int64_t step;                     // columns from one position to the next
   int64_t pitch;                    // of the filters of a tap
   int64_t first, width, positions;  // the tile's first column; of the image's; of the tile
+  RowsAhead<T> ahead;               // under the tile's first column
   Groups groups;
   Strided<const T> residual;
   Strided<T> out;
@@ -79,6 +112,7 @@ template <class T, int KW, int S, int P, bool kInside>
   constexpr int kColumns = (P - 1) * S + KW;
   for (int64_t g = groups.begin; g < groups.end; g += L) {
     const int64_t lanes = min(L, groups.end - g);
+    tile.ahead.ask(g, KW == 1 ? P * tile.step : P * S);
     Vec<T> sum[P];
     FASTCONV_UNROLL
     for (int i = 0; i < P; ++i) sum[i] = load(tile.bias + g);

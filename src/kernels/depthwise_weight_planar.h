@@ -101,7 +101,7 @@ void sum_chunk(const TransposedWeightPlan<T>& plan, const ConvArgs<T>& args, int
   inner.x = x - low * p.in[2] * L;
   inner.y = y - begin * p.out[2] * L;
   for (int64_t row = begin; row < end; ++row)
-    sum_row_weights(plan.inner, inner, row, {0, lanes}, sums, list);
+    sum_row_weights(plan.inner, inner, row, false, {0, L}, sums, list);
 }
 
 template <class T>

@@ -117,10 +117,10 @@ int64_t list_segments(const ChannelsPlan<T>& plan, const Phase& phase, int64_t o
   return count;
 }
 
-// One row of one phase.
+// One row of one phase, which asks for what the next row reads if `asks`.
 template <class T>
-void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, Groups groups,
-             const T* weights, const T* bias, Segment* list) {
+void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, bool asks,
+             Groups groups, const T* weights, const T* bias, Segment* list) {
   const Operands<T>& op = plan.op;
   const Axis& axis = phase.axis[2];
   if (row.od >= phase.axis[0].out || row.oh >= phase.axis[1].out) return;
@@ -139,10 +139,17 @@ void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, 
   // All vectors of a tile are aligned, or the tile is not streamed.
   tile.out.streams &= is_aligned(tile.out.data) && tile.out.position % kLanes<T> == 0;
   const T* in = op.in + row.n * op.in_stride[0];
+  // Beyond the image: its successor, in all likelihood.
+  const Axis& height = phase.axis[1];
+  const int64_t below = row.oh * height.step + height.offset(height.taps - 1) + 1;
+  if (asks)
+    tile.ahead = {height.step, op.in_stride[3], op.in_stride[4], plan.positions * axis.step,
+                  groups};
   for (int64_t ow = 0; ow < axis.out; ow += plan.positions) {
     tile.first = ow * axis.step;
     tile.in = in + tile.first * tile.column;
     tile.positions = min(plan.positions, axis.out - ow);
+    tile.ahead.first = tile.in + below * op.in_stride[3];
     run_tile(tile, plan.run, plan.positions);
     tile.out.data += plan.positions * tile.out.position;
     if (tile.residual.data != nullptr)
@@ -165,7 +172,7 @@ void run_channels_task(const ChannelsPlan<T>& plan, const Phase* list, int64_t t
     const Groups groups = {g, min(g + plan.block_groups, op.groups)};
     for (int64_t row = oh; row < end_row; ++row)
       for (int64_t i = 0; i < of_depth; ++i)
-        run_row(plan, phases[i], {n, 0, od, row, 0, 1, 0}, groups, weights, bias, segments);
+        run_row(plan, phases[i], {n, 0, od, row, 0, 1, 0}, i == 0, groups, weights, bias, segments);
   }
   if (plan.streams) end_stream();
 }
