@@ -27,12 +27,16 @@ struct ChannelWeightPlan {
   ConvParams p;
   int64_t taps, rows;  // of all images
   int64_t pieces, pitch, block_groups, run, positions;
+  bool asks;                    // for rows ahead
   size_t list_at, total_bytes;  // lists: one a piece
 
   explicit ChannelWeightPlan(const ConvParams& params) : p(params) {
     constexpr int64_t L = kLanes<T>;
     taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
     rows = p.n * p.out[0] * p.out[1];
+    const int64_t positions_in = p.n * p.in[0] * p.in[1] * p.in[2];
+    asks = p.groups * (positions_in + rows * p.out[2]) * static_cast<int64_t>(sizeof(T)) >=
+           kAskedBytes;
     pieces = max(1, min(rows, kPieces));
     pitch = round_up(p.groups, L);
     // As forward: sums and rows of many taps in L1, else all channels of a position in order.
@@ -193,7 +197,7 @@ void run_channel_weight(const ConvArgs<T>& args) {
     const int64_t end = plan.rows * (piece + 1) / plan.pieces;
     for (int64_t g = 0; g < p.groups; g += plan.block_groups)
       for (int64_t row = begin; row < end; ++row)
-        sum_row_weights(plan, args, row, true, {g, min(g + plan.block_groups, p.groups)}, sums,
+        sum_row_weights(plan, args, row, plan.asks, {g, min(g + plan.block_groups, p.groups)}, sums,
                         lists + piece * plan.taps);
   });
   parallel_for(plan.taps, args.exec.threads, [&](int64_t tap, int) {
