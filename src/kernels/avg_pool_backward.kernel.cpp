@@ -7,12 +7,14 @@
 // rows of x and writes each element once.
 //
 // Where channels or columns are adjacent in memory the sum is gathered with lanes along them, as
-// for the maximum: see pool_gather.h. For other layouts, for strides of 3 and more, for windows
+// for the maximum: see pool_gather.h, and pool_apart.h for windows of strides from 3 on that do not
+// overlap. For other layouts, for other strides of 3 and more, for windows
 // of a great height and for adaptive ones, each output is added to the segment of a row that its window covers, in a
 // buffer in L1.
 #include "dispatch/kernel_export.h"
 #include "kernels/avg_pool_divisor.h"
 #include "kernels/avg_pool_plane.h"
+#include "kernels/pool_apart.h"
 #include "kernels/pool_gather.h"
 #include "kernels/pool_gather_columns.h"
 
@@ -97,6 +99,31 @@ struct AverageSource {
     return T{1} / (rows * static_cast<T>(divisor->elements(2, ow)));
   }
   FASTCONV_INLINE void add(Vec<T>* sum, int64_t at, int64_t) const { *sum += load(values + at); }
+};
+
+// A Source of pool_apart.h. y at the first output of a plane, then of a row.
+template <class T>
+struct AverageRow {
+  static constexpr bool kMasked = false;
+  const T* y;
+  const Divisor<T>* divisor;
+  T rows = 0, scale = 0;  // the divisor's part of the row; the usual reciprocal
+
+  void begin_row(const WindowParams& p, int64_t od, int64_t oh, int64_t, int64_t) {
+    y += od * p.y_stride[2] + oh * p.y_stride[3];
+    rows = divisor->of_rows(od, oh);
+    scale = T{1} / divisor->uniform_divisor(rows);
+  }
+  FASTCONV_INLINE Vec<T> values(int64_t ow, int64_t count) const {
+    const Vec<T> v = count == kLanes<T> ? load(y + ow) : load_lanes(y + ow, 0, count, T{0});
+    if (ow >= divisor->full_begin && ow + count <= divisor->full_end) return v * scale;
+    Vec<T> scales = {};
+    for (int64_t i = 0; i < count; ++i) {
+      const bool full = ow + i >= divisor->full_begin && ow + i < divisor->full_end;
+      scales[i] = full ? scale : T{1} / (rows * static_cast<T>(divisor->elements(2, ow + i)));
+    }
+    return v * scales;
+  }
 };
 
 // buffer[0, count) += a.
@@ -184,8 +211,8 @@ void avg_pool_backward(const AveragePoolArgs<T>& args) {
   const bool channels = p.channels > 1 && p.x_stride[1] == 1 && p.y_stride[1] == 1;
   if (!channels) merge_whole_plane(&p);
   const auto adjacent = [](int64_t extent, int64_t stride) { return extent == 1 || stride == 1; };
-  const bool columns = !p.adaptive && p.stride[2] <= 2 && p.out[2] > 1 && columns_fit(p) &&
-                       adjacent(p.in[2], p.x_stride[4]) && adjacent(p.out[2], p.y_stride[4]);
+  const bool rows = adjacent(p.in[2], p.x_stride[4]) && adjacent(p.out[2], p.y_stride[4]);
+  const bool columns = rows && !p.adaptive && p.stride[2] <= 2 && p.out[2] > 1 && columns_fit(p);
   const Divisor<T> divisor(args, p);
   if (!channels && is_whole_plane(p))
     return spread_planes(p, args.x, args.y, divisor.at(0, 0, 0), args.exec.threads);
@@ -205,6 +232,10 @@ void avg_pool_backward(const AveragePoolArgs<T>& args) {
       return gather_planes_of_columns<AverageSource<T>>(p, twos, source_of, args.x,
                                                         args.exec.threads, streamed);
   }
+  if (rows && !channels && p.out[2] > 1 && windows_apart(p))
+    return spread_windows(p, args.x, args.exec.threads, [&](int64_t n, int64_t c) {
+      return AverageRow<T>{args.y + n * p.y_stride[0] + c * p.y_stride[1], &divisor};
+    });
   for_each_input_row(p, planes, row_bytes, args.exec.threads, streamed,
                      [&](int64_t n, int64_t c, int64_t id, int64_t ih, const Windows& depth,
                          const Windows& height) {

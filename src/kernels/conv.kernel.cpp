@@ -9,7 +9,8 @@
 //   direct_channels.h   depthwise on channels-last data: vectors along the channels
 //   depthwise_transposed.h  depthwise on planar data with short rows: the same on a transposed copy
 //   depthwise_planar.h  one input channel a group, on other data: vectors along the columns
-//   direct_positions.h  groups of few outputs: vectors along the positions
+//   direct_positions.h  groups of few outputs: vectors along the positions, or along the outputs of
+//                       many groups of channels-last data (direct_groups.h)
 //   direct_outputs.h    all else: vectors along the outputs
 // Which is decided by `choose`, for the plan, the workspace and the run alike, from the problem,
 // its element type and its layout, never from the batch or the threads. A plan's answer is
@@ -82,7 +83,8 @@ int32_t choose(const ConvArgs<T>& args, bool backward, WinogradCover* cover) {
   }
   if (wanted != kByModel) return 0;
   if (along_channels(args, backward)) return kDepthwise;
-  if (along_columns(args)) return kColumns;
+  // A multiplier on channels-last data: direct_groups.h.
+  if (along_columns(args)) return across_groups(args, backward) ? kPositions : kColumns;
   return along_positions<T>(p, backward) ? kPositions : kDirect;
 }
 

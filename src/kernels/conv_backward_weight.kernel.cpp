@@ -5,7 +5,7 @@
 //
 // It is computed by
 //   winograd_weight.h    in float32, unless precision is "highest", where a cover pays
-//   depthwise_weight.h   one input and one output channel a group
+//   depthwise_weight.h   one input channel a group, one output or, of planar data, a few
 //   direct_weight.h      all else
 #include "dispatch/kernel_export.h"
 #include "kernels/depthwise_weight.h"
@@ -55,7 +55,7 @@ void conv_backward_weight_plan(const ConvArgs<T>& args) {
     plan->relative_cost = 1;
   }
   if (plan->algorithm == kDepthwise) {
-    plan->workspace = DepthwisePlan<T>(args).total_bytes;
+    plan->workspace = depthwise_weight_bytes(args);
     return;
   }
   // Also for Winograd, which leaves what is not finite to direct summation.

@@ -28,9 +28,10 @@ template <class T>
 void list_patch_segments(const TransposedPlan<T>& plan, const Phase* phases, Segment* list) {
   for (int64_t i = 0; i < plan.all_phases; ++i) {
     const Axis* axis = phases[i].axis;
+    const int64_t run = segment_of(axis[2], plan.run);
     Segment* next = list + phases[i].weight_offset / plan.pitch;
     for (int64_t kh = 0; kh < axis[1].taps; ++kh)
-      for (int64_t kw = 0; kw < axis[2].taps; kw += plan.run) {
+      for (int64_t kw = 0; kw < axis[2].taps; kw += run) {
         const int64_t row = axis[1].offset(kh) - plan.reach[1].low;
         const int64_t column = axis[2].offset(kw) - plan.reach[2].low;
         *next++ = {(row * plan.patch_columns + column) * kLanes<T>,
@@ -158,13 +159,14 @@ void sum_patch(const TransposedPlan<T>& plan, const Phase* phases, const Segment
       if (first + row >= axis[1].out) continue;
       const int64_t out_row = row * axis[1].out_step + axis[1].out_first;
       tile.segments = list + phase.weight_offset / plan.pitch;
-      tile.count = phase.taps() / plan.run;
+      const int64_t run = segment_of(axis[2], plan.run);
+      tile.count = phase.taps() / run;
       tile.step = axis[2].step;
       tile.weight = weights + phase.weight_offset;
       tile.out = {sums + (out_row * plan.width + axis[2].out_first) * L, 1, axis[2].out_step * L};
       tile.in = patch + row * plan.reach[1].step * plan.patch_columns * L;
       for (int64_t ow = 0; ow < axis[2].out; ow += plan.positions) {
-        run_tile(tile, plan.run, plan.positions);
+        run_tile(tile, run, plan.positions);
         tile.in += plan.positions * tile.step * L;
         tile.out.data += plan.positions * tile.out.position;
       }

@@ -1,4 +1,5 @@
-// The gradient of depthwise filters: one input and one output channel a group.
+// The gradient of depthwise filters: one input channel a group, and one output channel or, of data
+// with consecutive columns, a few, one after the other.
 //
 //   dweight[g, k] = sum over n, o of y[n, g, o] * x[n, g, o * stride - pad + k * dilation]
 //
@@ -130,12 +131,26 @@ void sum_rows(const DepthwisePlan<T>& plan, const ConvArgs<T>& args, int64_t g, 
   }
 }
 
+// Few outputs a group, for many are a matrix product; and with several, groups to fill vectors.
 inline bool is_depthwise(const ConvParams& p) {
-  return p.in_channels == p.groups && p.out_channels == p.groups;
+  constexpr int64_t kMostOutputs = 4, kFewestGroups = 8;
+  if (p.in_channels != p.groups || p.out_channels > kMostOutputs * p.groups) return false;
+  return p.out_channels == p.groups ||
+         (p.groups >= kFewestGroups && p.x_stride[4] == 1 && p.y_stride[4] == 1);
+}
+
+// One output of every group alone.
+inline ConvParams of_output(const ConvParams& params) {
+  ConvParams p = params;
+  const int64_t outputs = p.out_channels / p.groups;
+  p.out_channels = p.groups;
+  p.y_stride[1] *= outputs;
+  p.w_stride[0] *= outputs;
+  return p;
 }
 
 template <class T>
-void run_depthwise_weight(const ConvArgs<T>& args) {
+void run_one_output(const ConvArgs<T>& args) {
   if (across_channels(*args.params)) return run_channel_weight(args);
   const TransposedWeightPlan<T> transposed(args);
   if (transposed.applies) return run_transposed_weight(transposed, args);
@@ -161,6 +176,27 @@ void run_depthwise_weight(const ConvArgs<T>& args) {
                   kw * p.w_stride[4]] = total;
     }
   }
+}
+
+template <class T>
+void run_depthwise_weight(const ConvArgs<T>& args) {
+  const ConvParams& p = *args.params;
+  const ConvParams alone = of_output(p);
+  ConvArgs<T> of_m = args;
+  of_m.params = &alone;
+  for (int64_t m = 0; m < p.out_channels / p.groups; ++m) {
+    run_one_output(of_m);
+    of_m.y += p.y_stride[1];
+    of_m.weight += p.w_stride[0];
+  }
+}
+
+template <class T>
+size_t depthwise_weight_bytes(const ConvArgs<T>& args) {
+  const ConvParams alone = of_output(*args.params);
+  ConvArgs<T> of_m = args;
+  of_m.params = &alone;
+  return DepthwisePlan<T>(of_m).total_bytes;
 }
 
 }  // namespace

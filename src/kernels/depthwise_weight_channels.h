@@ -27,12 +27,16 @@ struct ChannelWeightPlan {
   ConvParams p;
   int64_t taps, rows;  // of all images
   int64_t pieces, pitch, block_groups, run, positions;
+  bool asks;                    // for rows ahead
   size_t list_at, total_bytes;  // lists: one a piece
 
   explicit ChannelWeightPlan(const ConvParams& params) : p(params) {
     constexpr int64_t L = kLanes<T>;
     taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
     rows = p.n * p.out[0] * p.out[1];
+    const int64_t positions_in = p.n * p.in[0] * p.in[1] * p.in[2];
+    asks = p.groups * (positions_in + rows * p.out[2]) * static_cast<int64_t>(sizeof(T)) >=
+           kAskedBytes;
     pieces = max(1, min(rows, kPieces));
     pitch = round_up(p.groups, L);
     // As forward: sums and rows of many taps in L1, else all channels of a position in order.
@@ -55,6 +59,7 @@ struct WeightTile {
   int64_t step;                     // columns from one position to the next
   int64_t first, width, positions;  // the tile's first column; of the image's; of the tile
   Groups groups;
+  RowsAhead<T> x_ahead, y_ahead;  // under and from the tile's first position
 };
 
 template <class T, int KW, int S, int P, bool kInside>
@@ -65,6 +70,8 @@ template <class T, int KW, int S, int P, bool kInside>
   const int64_t seen = kInside ? kColumns : (tile.positions - 1) * S + KW;
   for (int64_t g = groups.begin; g < groups.end; g += L) {
     const int64_t lanes = min(L, groups.end - g);
+    tile.x_ahead.ask(g, KW == 1 ? P * tile.step : P * S);
+    tile.y_ahead.ask(g, P);
     Vec<T> y[P];
     FASTCONV_UNROLL
     for (int i = 0; i < P; ++i) {
@@ -125,10 +132,10 @@ void sum_weights(const WeightTile<T>& tile, int64_t run) {
     sum_weights<T, 1, 1, P>(tile);
 }
 
-// One row of y, for a block of channels.
+// One row of y, for a block of channels; asks for what the next row reads if `asks`.
 template <class T>
 void sum_row_weights(const ChannelWeightPlan<T>& plan, const ConvArgs<T>& args, int64_t row,
-                     Groups groups, T* sums, Segment* list) {
+                     bool asks, Groups groups, T* sums, Segment* list) {
   const ConvParams& p = plan.p;
   const int64_t oh = row % p.out[1], od = row / p.out[1] % p.out[0];
   const int64_t n = row / p.out[1] / p.out[0];
@@ -157,11 +164,20 @@ void sum_row_weights(const ChannelWeightPlan<T>& plan, const ConvArgs<T>& args, 
   tile.groups = groups;
   const T* x = args.x + n * p.x_stride[0];
   const T* y = args.y + n * p.y_stride[0] + od * p.y_stride[2] + oh * p.y_stride[3];
+  // Beyond the image: its successor, in all likelihood.
+  const int64_t below = oh * p.stride[1] - p.pad_before[1] + (p.kernel[1] - 1) * p.dilation[1] + 1;
+  if (asks) {
+    tile.x_ahead = {p.stride[1], p.x_stride[3], p.x_stride[4], plan.positions * p.stride[2],
+                    groups};
+    tile.y_ahead = {1, 0, p.y_stride[4], plan.positions, groups};
+  }
   for (int64_t ow = 0; ow < p.out[2]; ow += plan.positions) {
     tile.first = ow * p.stride[2];
     tile.x = x + tile.first * tile.column;
     tile.y = y + ow * tile.y_step;
     tile.positions = min(plan.positions, p.out[2] - ow);
+    tile.x_ahead.first = tile.x + below * p.x_stride[3];
+    tile.y_ahead.first = tile.y + p.y_stride[3];
     plan.positions == 7 ? sum_weights<T, 7>(tile, plan.run) : sum_weights<T, 8>(tile, plan.run);
   }
 }
@@ -181,7 +197,7 @@ void run_channel_weight(const ConvArgs<T>& args) {
     const int64_t end = plan.rows * (piece + 1) / plan.pieces;
     for (int64_t g = 0; g < p.groups; g += plan.block_groups)
       for (int64_t row = begin; row < end; ++row)
-        sum_row_weights(plan, args, row, {g, min(g + plan.block_groups, p.groups)}, sums,
+        sum_row_weights(plan, args, row, plan.asks, {g, min(g + plan.block_groups, p.groups)}, sums,
                         lists + piece * plan.taps);
   });
   parallel_for(plan.taps, args.exec.threads, [&](int64_t tap, int) {

@@ -79,6 +79,26 @@ struct TransposedWeightPlan {
   }
 };
 
+// to[i][lane] = element i of `lanes` planes, for i in [0, count); lanes beyond are left as they are.
+template <class T>
+void transpose_planes(T* to, const T* from, int64_t plane, int64_t lanes, int64_t count) {
+  constexpr int64_t L = kLanes<T>;
+  constexpr int64_t kAhead = 256 / sizeof(T);  // of each plane
+  if (lanes < L || count < L) return transpose_copy(to, L, from, plane, lanes, count);
+  for (int64_t i = 0; i < count; i += L) {
+    i = min(i, count - L);  // the last block overlaps the one before
+    Vec<T> block[L];
+    FASTCONV_UNROLL
+    for (int64_t lane = 0; lane < L; ++lane) {
+      block[lane] = load(from + lane * plane + i);
+      __builtin_prefetch(from + lane * plane + i + kAhead);
+    }
+    transpose<T>(block);
+    FASTCONV_UNROLL
+    for (int64_t j = 0; j < L; ++j) store(to + (i + j) * L, block[j]);
+  }
+}
+
 // Adds what chunk `unit` of the images gives channels [first, first + lanes).
 template <class T>
 void sum_chunk(const TransposedWeightPlan<T>& plan, const ConvArgs<T>& args, int64_t unit,
@@ -93,15 +113,15 @@ void sum_chunk(const TransposedWeightPlan<T>& plan, const ConvArgs<T>& args, int
     high = clamp((end - 1) * p.stride[1] - p.pad_before[1] + (p.kernel[1] - 1) * p.dilation[1] + 1,
                  low, high);
   }
-  transpose_copy(x, L, args.x + n * p.x_stride[0] + first * p.x_stride[1] + low * p.in[2],
-                 p.x_stride[1], lanes, (high - low) * p.in[2]);
-  transpose_copy(y, L, args.y + n * p.y_stride[0] + first * p.y_stride[1] + begin * p.out[2],
-                 p.y_stride[1], lanes, (end - begin) * p.out[2]);
+  transpose_planes(x, args.x + n * p.x_stride[0] + first * p.x_stride[1] + low * p.in[2],
+                   p.x_stride[1], lanes, (high - low) * p.in[2]);
+  transpose_planes(y, args.y + n * p.y_stride[0] + first * p.y_stride[1] + begin * p.out[2],
+                   p.y_stride[1], lanes, (end - begin) * p.out[2]);
   ConvArgs<T> inner = args;
   inner.x = x - low * p.in[2] * L;
   inner.y = y - begin * p.out[2] * L;
   for (int64_t row = begin; row < end; ++row)
-    sum_row_weights(plan.inner, inner, row, {0, lanes}, sums, list);
+    sum_row_weights(plan.inner, inner, row, false, {0, L}, sums, list);
 }
 
 template <class T>

@@ -41,6 +41,7 @@ struct ChannelsPlan : Blocking<T> {
   int64_t positions;     // of a tile: 7 or 8
   int64_t block_groups;  // of a walk down the rows
   int64_t block_rows, row_tasks, depth_tasks, tasks;
+  bool asks;  // for rows of the input ahead
   size_t phase_at, weight_at, bias_at, segment_at, total_bytes;
 
   ChannelsPlan(const ConvArgs<T>& args, bool is_backward) : Blocking<T>(args, is_backward) {
@@ -60,7 +61,9 @@ struct ChannelsPlan : Blocking<T> {
     block_groups = kernel[1] * kernel[2] >= kManyTaps ? kBlockVecs * lanes : pitch;
     const int64_t positions_in = first.axis[0].in * first.axis[1].in * first.axis[2].in;
     const int64_t positions_out = this->all_phases * first.axis[0].out * height * width;
-    this->streams |= op.n * op.groups * (positions_in + positions_out) * item >= kBothStreamBytes;
+    const int64_t bytes = op.n * op.groups * (positions_in + positions_out) * item;
+    this->streams |= bytes >= kBothStreamBytes;
+    asks = bytes >= kAskedBytes;
 
     depth_tasks = first.axis[0].out * phases[0];
     const int64_t outer = op.n * depth_tasks;
@@ -99,6 +102,7 @@ int64_t list_segments(const ChannelsPlan<T>& plan, const Phase& phase, int64_t o
                       Segment* list) {
   const Axis* axis = phase.axis;
   const int64_t* stride = plan.op.in_stride;
+  const int64_t run = segment_of(axis[2], plan.run);
   int64_t count = 0;
   for (int64_t kd = 0; kd < axis[0].taps; ++kd) {
     const int64_t id = od * axis[0].step + axis[0].offset(kd);
@@ -106,7 +110,7 @@ int64_t list_segments(const ChannelsPlan<T>& plan, const Phase& phase, int64_t o
     for (int64_t kh = 0; kh < axis[1].taps; ++kh) {
       const int64_t ih = oh * axis[1].step + axis[1].offset(kh);
       if (ih < 0 || ih >= axis[1].in) continue;
-      for (int64_t kw = 0; kw < axis[2].taps; kw += plan.run) {
+      for (int64_t kw = 0; kw < axis[2].taps; kw += run) {
         const int64_t tap = (kd * axis[1].taps + kh) * axis[2].taps + kw;
         const int64_t column = axis[2].offset(kw);
         list[count++] = {id * stride[2] + ih * stride[3] + column * stride[4], tap * plan.pitch,
@@ -117,10 +121,10 @@ int64_t list_segments(const ChannelsPlan<T>& plan, const Phase& phase, int64_t o
   return count;
 }
 
-// One row of one phase.
+// One row of one phase, which asks for what the next row reads if `asks`.
 template <class T>
-void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, Groups groups,
-             const T* weights, const T* bias, Segment* list) {
+void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, bool asks,
+             Groups groups, const T* weights, const T* bias, Segment* list) {
   const Operands<T>& op = plan.op;
   const Axis& axis = phase.axis[2];
   if (row.od >= phase.axis[0].out || row.oh >= phase.axis[1].out) return;
@@ -139,11 +143,18 @@ void run_row(const ChannelsPlan<T>& plan, const Phase& phase, const Block& row, 
   // All vectors of a tile are aligned, or the tile is not streamed.
   tile.out.streams &= is_aligned(tile.out.data) && tile.out.position % kLanes<T> == 0;
   const T* in = op.in + row.n * op.in_stride[0];
+  // Beyond the image: its successor, in all likelihood.
+  const Axis& height = phase.axis[1];
+  const int64_t below = row.oh * height.step + height.offset(height.taps - 1) + 1;
+  if (asks)
+    tile.ahead = {height.step, op.in_stride[3], op.in_stride[4], plan.positions * axis.step,
+                  groups};
   for (int64_t ow = 0; ow < axis.out; ow += plan.positions) {
     tile.first = ow * axis.step;
     tile.in = in + tile.first * tile.column;
     tile.positions = min(plan.positions, axis.out - ow);
-    run_tile(tile, plan.run, plan.positions);
+    tile.ahead.first = tile.in + below * op.in_stride[3];
+    run_tile(tile, segment_of(axis, plan.run), plan.positions);
     tile.out.data += plan.positions * tile.out.position;
     if (tile.residual.data != nullptr)
       tile.residual.data += plan.positions * tile.residual.position;
@@ -165,7 +176,8 @@ void run_channels_task(const ChannelsPlan<T>& plan, const Phase* list, int64_t t
     const Groups groups = {g, min(g + plan.block_groups, op.groups)};
     for (int64_t row = oh; row < end_row; ++row)
       for (int64_t i = 0; i < of_depth; ++i)
-        run_row(plan, phases[i], {n, 0, od, row, 0, 1, 0}, groups, weights, bias, segments);
+        run_row(plan, phases[i], {n, 0, od, row, 0, 1, 0}, plan.asks && i == 0, groups, weights,
+                bias, segments);
   }
   if (plan.streams) end_stream();
 }

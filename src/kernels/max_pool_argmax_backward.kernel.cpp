@@ -11,11 +11,13 @@
 // every row of x that a window covers, from the cache, and writes x once. One task owns some
 // rows of x.
 //
-// For other layouts, for strides of 3 and more, where lanes would lie far apart, and for windows of
+// Windows of strides from 3 on that do not overlap are spread over their inputs (pool_apart.h). For
+// other layouts, for strides of 3 and more, where lanes would lie far apart, and for windows of
 // a great height, it is scattered (max_pool_scatter.h). An argmax that names no element of x is
 // passed over, so nothing has to be checked in advance.
 #include "dispatch/kernel_export.h"
 #include "kernels/max_pool_scatter.h"
+#include "kernels/pool_apart.h"
 #include "kernels/pool_gather.h"
 #include "kernels/pool_gather_columns.h"
 #include "kernels/pool_plane.h"
@@ -138,6 +140,27 @@ struct ArgmaxSource {
   }
 };
 
+// A Source of pool_apart.h. y and argmax at the first output of a plane, then of a row.
+template <class T>
+struct ArgmaxRow {
+  static constexpr bool kMasked = true;
+  const T* y;
+  const uint8_t* argmax;
+  int64_t first_tap = 0;
+
+  void begin_row(const WindowParams& p, int64_t od, int64_t oh, int64_t kd, int64_t kh) {
+    y += od * p.y_stride[2] + oh * p.y_stride[3];
+    argmax += od * p.index_stride[2] + oh * p.index_stride[3];
+    first_tap = (kd * p.kernel[1] + kh) * p.kernel[2];
+  }
+  FASTCONV_INLINE Vec<T> values(int64_t ow, int64_t count) const {
+    return count == kLanes<T> ? load(y + ow) : load_lanes(y + ow, 0, count, T{0});
+  }
+  FASTCONV_INLINE Mask<T> names(int64_t ow, int64_t count) const {
+    return load_argmax<T>(argmax + ow, 0, count);
+  }
+};
+
 // Of global pooling: zeros, and y where the maximum was. An argmax that names nothing gets nothing.
 template <class T>
 void clear_planes(const WindowParams& p, T* all_x, const T* all_y, const uint8_t* all_argmax,
@@ -166,8 +189,9 @@ void max_pool_backward_argmax(const PoolArgs<T>& args) {
   if (!channels && is_whole_plane(p))
     return clear_planes(p, args.x, args.y, args.argmax, args.exec.threads);
   const auto adjacent = [](int64_t extent, int64_t stride) { return extent == 1 || stride == 1; };
-  const bool columns = p.stride[2] <= 2 && adjacent(p.in[2], p.x_stride[4]) &&
-                       adjacent(p.out[2], p.y_stride[4]) && adjacent(p.out[2], p.index_stride[4]);
+  const bool rows = adjacent(p.in[2], p.x_stride[4]) && adjacent(p.out[2], p.y_stride[4]) &&
+                    adjacent(p.out[2], p.index_stride[4]);
+  const bool columns = rows && p.stride[2] <= 2;
   const int64_t row_bytes = p.in[2] * int64_t{sizeof(T)};
   if (columns && !channels) {
     const bool streamed = p.n * p.channels * p.in[0] * p.in[1] >= kStreamBytes / row_bytes;
@@ -184,6 +208,11 @@ void max_pool_backward_argmax(const PoolArgs<T>& args) {
       return gather_planes_of_columns<ArgmaxSource<T>>(p, twos, source_of, args.x,
                                                        args.exec.threads, streamed);
   }
+  if (!channels && rows && windows_apart(p))
+    return spread_windows(p, args.x, args.exec.threads, [&](int64_t n, int64_t c) {
+      return ArgmaxRow<T>{args.y + n * p.y_stride[0] + c * p.y_stride[1],
+                          args.argmax + n * p.index_stride[0] + c * p.index_stride[1]};
+    });
   if (!channels) return scatter_planes(args);
   const bool streamed = p.n * p.in[0] * p.in[1] >= kStreamBytes / (row_bytes * p.channels);
   for_each_input_row(
