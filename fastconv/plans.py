@@ -56,7 +56,8 @@ class Plan:
         channels, ``"positions"`` along a row of outputs, ``"depthwise"`` along the channels;
         ``"reference"`` for the naive instruction set.
     reason : str
-        Why, with the figures.
+        Why, with the figures. For bfloat16 that is computed by the float32 kernels it begins
+        ``"in float32"``.
     relative_cost : float
         By the model; direct summation costs 1.
     multiplications, direct_multiplications : int
@@ -135,7 +136,8 @@ def explain(
     stride, padding, dilation, groups
         As for `functional.conv2d`.
     dtype : dtype, optional
-        Of operands that are given as shapes: that of the other operand, else float32.
+        Of operands that are given as shapes: that of the other operand, else float32. Also
+        ``"bfloat16"``, where ml_dtypes is installed.
     data_format : {"channels_first", "channels_last"}
         How an input that is given as a shape lies in memory. The shape itself is
         (N, IC, spatial...) always.
@@ -197,6 +199,8 @@ def _operands(
     if dtype is None:
         given = [a for a in (input, weight) if not isinstance(a, tuple)]
         dtype = np.asarray(given[0]).dtype if given else np.float32
+    if isinstance(dtype, str) and dtype == "bfloat16":  # a name that NumPy learns from ml_dtypes
+        from ml_dtypes import bfloat16 as dtype
     if isinstance(input, tuple):
         input = _blank("input", input, np.dtype(dtype), data_format == "channels_last")
     if isinstance(weight, tuple):
