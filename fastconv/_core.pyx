@@ -392,8 +392,10 @@ cdef class _Call:
             PyObject_GetBuffer(array, view, flags)
         except (BufferError, ValueError):
             bits = bfloat16_bits(array)
-            if bits is None or (writable and not bits.flags.writeable):
+            if bits is None:
                 raise unsupported(array, name, writable) from None
+            if writable and not bits.flags.writeable:
+                raise ValueError(f"{name}: the array is read-only") from None
             PyObject_GetBuffer(bits, view, flags)
             self.bfloat16 = array.dtype
         self.count += 1

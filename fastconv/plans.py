@@ -41,6 +41,7 @@ _FORMAT_VERSION = 1
 _WITHIN = 1.6  # of the least modelled cost of a transform: what is worth measuring
 _LEAST_GAIN = 0.03  # below this a measured difference is taken for noise
 _MOST_ERROR = 1e-4  # of the largest result: what precision "high" promises
+_BFLOAT16_ERROR = 2.0**-8  # a neighbour, after the same sum in another order was rounded
 
 
 @dataclass(frozen=True)
@@ -360,12 +361,13 @@ def _measure(
     compute(candidates[0])
     expected = result.astype(np.float64)
     scale = float(np.abs(expected).max(initial=0)) or 1.0
+    most = _MOST_ERROR + (_BFLOAT16_ERROR if result.itemsize == 2 else 0)
     errors, times = {}, {}
     for plan in candidates:
         result.fill(0)
         compute(plan)
         error = float(np.abs(result - expected).max(initial=0)) / scale
-        if error <= _MOST_ERROR:
+        if error <= most:
             errors[plan["algorithm"]], times[plan["algorithm"]] = error, float("inf")
     # In turns, so that other load on the machine meets all of them alike.
     end, rounds = time.perf_counter() + seconds, 0

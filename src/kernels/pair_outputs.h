@@ -215,24 +215,27 @@ struct PairPanel {
   const float* bias;
 };
 
-inline void store_row(const PairOutputsPlan& plan, const Phase& phase, const Block& block,
-                      const PairPanel& panel, int64_t row, int64_t column, int64_t count,
-                      const float* tile) {
+// `count` outputs of a row from `column` on, in memory.
+template <class Data>
+Strided<Data> strided_row(const PairOutputsPlan& plan, Data* data, const int64_t* stride,
+                          const Phase& phase, const Block& block, const PairPanel& panel,
+                          int64_t row, int64_t column) {
+  const int64_t channel = block.g * plan.op.outputs + panel.first;
+  const int64_t position = stride[4] * phase.axis[2].out_step;
+  return {data + plan.row_offset(phase, block, channel, row, stride) + column * position,
+          plan.op.outputs == 1 ? 1 : stride[1], position, plan.streams};
+}
+
+inline void store_row(const PairOutputsPlan& plan, const Exec& exec, const Phase& phase,
+                      const Block& block, const PairPanel& panel, int64_t row, int64_t column,
+                      int64_t count, const float* tile) {
   const Operands<BFloat16>& op = plan.data;
-  const int64_t channel = block.g * op.outputs + panel.first;
-  const int64_t step = phase.axis[2].out_step;
-  Strided<BFloat16> out = {op.out + plan.row_offset(phase, block, channel, row, op.out_stride),
-                           op.out_stride[1], op.out_stride[4] * step};
-  out.data += column * out.position;
-  if (op.outputs == 1) out.channel = 1;
   Strided<const BFloat16> residual = {nullptr, 0, 0};
-  if (op.residual != nullptr) {
-    residual = {op.residual + plan.row_offset(phase, block, channel, row, op.residual_stride),
-                op.residual_stride[1], op.residual_stride[4] * step};
-    residual.data += column * residual.position;
-    if (op.outputs == 1) residual.channel = 1;
-  }
-  store_bfloat16(tile, panel.width, panel.outputs, count, panel.bias, residual, out, op.activation);
+  if (op.residual != nullptr)
+    residual = strided_row(plan, op.residual, op.residual_stride, phase, block, panel, row, column);
+  store_bfloat16(exec, tile, panel.width, panel.outputs, count, panel.bias, residual,
+                 strided_row(plan, op.out, op.out_stride, phase, block, panel, row, column),
+                 op.activation);
 }
 
 // A task's block under the panels [begin, end). Either each tile of positions walks through the
@@ -267,7 +270,7 @@ void multiply_block(const PairOutputsPlan& plan, const Exec& exec, const Phase& 
         for (int64_t index = begin; index < end; ++index) {
           const PairPanel panel = panel_at(index);
           sum_tile(panel, row, i, count, ahead + index * share, tile);
-          store_row(plan, phase, block, panel, row, column, next - column, tile);
+          store_row(plan, exec, phase, block, panel, row, column, next - column, tile);
         }
       }
     }
@@ -282,9 +285,10 @@ void multiply_block(const PairOutputsPlan& plan, const Exec& exec, const Phase& 
         float* to = tile + (plan.to_rows ? 0 : first_of(i) * panel.width);
         sum_tile(panel, row, i, count, a + first_of(i + 1) * input.column, to);
         if (plan.to_rows)
-          store_row(plan, phase, block, panel, row, first_of(i), first_of(i + 1) - first_of(i), to);
+          store_row(plan, exec, phase, block, panel, row, first_of(i),
+                    first_of(i + 1) - first_of(i), to);
       }
-      if (!plan.to_rows) store_row(plan, phase, block, panel, row, 0, block.columns, tile);
+      if (!plan.to_rows) store_row(plan, exec, phase, block, panel, row, 0, block.columns, tile);
     }
   }
 }
@@ -346,6 +350,7 @@ inline void run_pairs(const ConvArgs<BFloat16>& args, bool backward) {
                                 plan.panels * chunk / plan.panel_chunks,
                                 plan.panels * (chunk + 1) / plan.panel_chunks, tile,
                                 reinterpret_cast<RowStep*>(tile + plan.tile_size));
+                 if (plan.streams) end_stream();
                });
 }
 

@@ -15,10 +15,9 @@
 #pragma once
 
 #include "kernels/convert.h"
-#include "kernels/direct_weight_plan.h"
+#include "kernels/direct_weight.h"
 #include "kernels/pack_pairs.h"
 #include "kernels/pair_kernel.h"
-#include "kernels/store_weight.h"
 
 namespace fastconv {
 namespace {
@@ -66,22 +65,6 @@ struct PairWeightPlan : DirectWeightPlan<float> {
 
   int64_t row_pairs(const PositionBlock& block) const { return ceil_div(block.columns, 2); }
 };
-
-// A task's channels of a group under its outputs.
-struct OwnedPairs {
-  int64_t g, output, outputs, channel, channels;
-};
-
-inline OwnedPairs owned_by(const PairWeightPlan& plan, int64_t task) {
-  OwnedPairs o;
-  o.channel = task % plan.channel_blocks * plan.channel_block;
-  task /= plan.channel_blocks;
-  o.output = task % plan.panel_blocks * plan.panel_block * kPanel<float>;
-  o.g = task / plan.panel_blocks;
-  o.channels = min(plan.channel_block, plan.channels - o.channel);
-  o.outputs = min(plan.panel_block * kPanel<float>, plan.outputs - o.output);
-  return o;
-}
 
 // to[i][c], i < count: columns `column` + i * step and + apart of a row of `extent` columns at
 // `from`; zeros outside it.
@@ -193,9 +176,28 @@ inline int64_t make_weight_steps(const PairWeightPlan& plan, const PositionBlock
   return steps - begin;
 }
 
+// What a block reads, to be fetched during the one before: see accumulate() of direct_weight.h.
+inline void fetch_next(const PairWeightPlan& plan, const ConvArgs<BFloat16>& args,
+                       const Owned& owned, const PositionBlock& next, FetchAhead* x,
+                       FetchAhead* y) {
+  const ConvParams& p = plan.p;
+  const int64_t id = min(next.od * p.stride[0], p.in[0] - 1);
+  const int64_t ih = min(next.oh * p.stride[1], p.in[1] - 1);
+  const int64_t iw = min(next.ow * p.stride[2], p.in[2] - 1);
+  *x = fetch_block(args.x + next.n * p.x_stride[0] +
+                       (owned.g * plan.channels + owned.channel) * p.x_stride[1] +
+                       id * p.x_stride[2] + ih * p.x_stride[3] + iw * p.x_stride[4],
+                   p.x_stride, owned.channels, min(next.rows * p.stride[1], p.in[1] - ih),
+                   min(next.columns * p.stride[2], p.in[2] - iw));
+  *y = fetch_block(args.y + next.n * p.y_stride[0] +
+                       (owned.g * plan.outputs + owned.output) * p.y_stride[1] +
+                       next.od * p.y_stride[2] + next.oh * p.y_stride[3] + next.ow * p.y_stride[4],
+                   p.y_stride, owned.outputs, next.rows, next.columns);
+}
+
 // Adds blocks [first, last) of positions to sums[panel][tap][c][width].
 inline void accumulate(const PairWeightPlan& plan, const ConvArgs<BFloat16>& args,
-                       const OwnedPairs& owned, int64_t first, int64_t last, char* scratch,
+                       const Owned& owned, int64_t first, int64_t last, char* scratch,
                        float* sums) {
   const ConvParams& p = plan.p;
   uint32_t* patch = reinterpret_cast<uint32_t*>(scratch);
@@ -213,6 +215,12 @@ inline void accumulate(const PairWeightPlan& plan, const ConvArgs<BFloat16>& arg
                (owned.g * plan.channels + owned.channel) * p.x_stride[1],
            channels, patch);
     const int64_t row_step = plan.reach(1, block.rows).tap_step;
+    FetchAhead next_x, next_y;
+    if (index + 1 < last)
+      fetch_next(plan, args, owned, block_at(plan, index + 1), &next_x, &next_y);
+    const int64_t calls = plan.taps * tiles * ceil_div(owned.outputs, kPanel<float>);
+    const int64_t x_share = ceil_div(next_x.lines(), calls);
+    const int64_t y_share = ceil_div(next_y.lines(), calls);
     float* sum = sums;
     for (int64_t m = 0; m < owned.outputs; m += kPanel<float>) {
       const int64_t width = panel_width(owned.outputs, m, kLanes<float>);
@@ -236,6 +244,8 @@ inline void accumulate(const PairWeightPlan& plan, const ConvArgs<BFloat16>& arg
           const int64_t size = tile_begin(channels, tiles, i + 1) - begin;
           kernels[size - 1](sum + begin * width, true, reinterpret_cast<const char*>(patch + begin),
                             distance, panel, steps, count, nullptr);
+          next_x.fetch(x_share);
+          next_y.fetch(y_share);
         }
         sum += channels * width;
       }
@@ -243,7 +253,7 @@ inline void accumulate(const PairWeightPlan& plan, const ConvArgs<BFloat16>& arg
   }
 }
 
-inline void store_sums(const PairWeightPlan& plan, const OwnedPairs& owned, const float* sums,
+inline void store_sums(const PairWeightPlan& plan, const Owned& owned, const float* sums,
                        float* dweight) {
   ConvParams dense = plan.p;
   for (int i = 0; i < 5; ++i) dense.w_stride[i] = plan.weight_stride[i];
@@ -265,7 +275,7 @@ inline void run_pair_weight(const ConvArgs<BFloat16>& args) {
   };
   if (plan.pieces == 1) {
     parallel_for(plan.tasks, args.exec.threads, [&](int64_t task, int worker) {
-      const OwnedPairs owned = owned_by(plan, task);
+      const Owned owned = owned_by(plan, task);
       char* scratch = scratch_of(worker);
       float* sums = reinterpret_cast<float*>(scratch) + plan.patch_size + plan.panel_size;
       accumulate(plan, args, owned, 0, plan.blocks, scratch, sums);

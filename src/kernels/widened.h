@@ -93,7 +93,7 @@ struct WidenedPlan {
   WidenedPlan(const ConvArgs<BFloat16>& args, Computation which, int32_t algorithm)
       : computation(which), p(*args.params) {
     constexpr int64_t item = sizeof(float);
-    const int64_t n = p.n;
+    const int64_t n = max(p.n, 1);  // an empty batch is planned like any other
     const bool gradient = which == Computation::kBackwardWeight;
     const bool forward = which == Computation::kForward;
     x.set(1, p.in_channels, p.in, p.x_stride);
@@ -101,8 +101,8 @@ struct WidenedPlan {
     const int64_t result = gradient ? 0 : forward ? y.size : x.size;
     const int64_t bytes = (x.size + y.size + (args.residual != nullptr ? result : 0)) * item;
     images = max(1, min(n, kWidenedBytes / bytes));
-    portions = max(1, ceil_div(n, images));
-    images = max(n > 0 ? 1 : 0, ceil_div(n, portions));
+    portions = ceil_div(n, images);
+    images = ceil_div(n, portions);
     x.set(images, p.in_channels, p.in, p.x_stride);
     y.set(images, p.out_channels, p.out, p.y_stride);
     weight.set(p.out_channels, p.in_channels / p.groups, p.kernel, p.w_stride);
@@ -175,7 +175,9 @@ inline void run_widened(const ConvArgs<BFloat16>& args, Computation computation,
   }
   float* sums = wide.weight;
   const Float32Kernel run = float32_kernels(computation).run;
-  for (int64_t portion = 0; portion < plan.portions; ++portion) {
+  if (given.n == 0)  // of the gradient of the filters: an empty sum
+    for (int64_t i = 0; i < plan.weight.size; ++i) sums[i] = 0;
+  for (int64_t portion = 0; portion < plan.portions && given.n > 0; ++portion) {
     const int64_t first = portion * plan.images;
     plan.p.n = min(plan.images, given.n - first);
     plan.x.extent[0] = plan.y.extent[0] = plan.p.n;

@@ -89,5 +89,15 @@ FASTCONV_INLINE Words round_to_halves(Vec<float> x) {
   return (number & ~nan) | ((upper | 0x40u) & nan);
 }
 
+#if defined(__AVX512F__)
+// Two vectors, one after the other, by the instruction that some of these processors have. It
+// rounds as round_to_halves does: compared for all floats on Zen 5.
+FASTCONV_INLINE Words round_by_instruction(Vec<float> low, Vec<float> high) {
+  Words both;
+  __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(both) : "v"(low), "v"(high));
+  return both;
+}
+#endif
+
 }  // namespace
 }  // namespace fastconv
