@@ -251,7 +251,9 @@ def test_infinities_and_nan_reach_what_sees_them_and_nothing_else(precision, isa
 
 def test_overflow_is_infinite(isa):
     largest = float(ml_dtypes.finfo(BFLOAT16).max)
-    y = functional.conv2d(np.ones((1, 2, 1, 1), BFLOAT16), np.full((16, 2, 1, 1), largest, BFLOAT16))
+    y = functional.conv2d(
+        np.ones((1, 2, 1, 1), BFLOAT16), np.full((16, 2, 1, 1), largest, BFLOAT16)
+    )
     assert np.all(y == np.inf)
     half_unit = 2.0**119  # of the largest: a tie, which goes to infinity, as it is even
     w = np.tile(np.array([largest, half_unit]).astype(BFLOAT16).reshape(1, 2, 1, 1), (16, 1, 1, 1))
@@ -398,7 +400,12 @@ def test_bias_residual_and_activation_come_before_the_rounding(groups, layout, i
         ("tanh", np.tanh(exact_sum)),
     ):
         y = functional.conv2d(
-            change(x), w, bias, padding=1, groups=groups, activation=activation,
+            change(x),
+            w,
+            bias,
+            padding=1,
+            groups=groups,
+            activation=activation,
             residual=change(residual),
         )
         assert_rounded_once(y, expected, magnitude, w[0].size, fast=True)
@@ -426,9 +433,7 @@ def test_packed_filters_give_the_same_bits(name, isa):
 def test_a_transposed_convolution_is_the_gradient_of_the_input(isa, rng):
     y, w = random(rng, (2, 12, 5, 7)), random(rng, (12, 10, 3, 3))
     shape = CONV_TRANSPOSE[2](y, w, stride=2).shape
-    assert same_bits(
-        CONV_TRANSPOSE[2](y, w, stride=2), CONV_INPUT[2](shape, w, y, stride=2)
-    )
+    assert same_bits(CONV_TRANSPOSE[2](y, w, stride=2), CONV_INPUT[2](shape, w, y, stride=2))
 
 
 @pytest.mark.parametrize("layout", ["planar", "channels_last", "strided"])
@@ -453,16 +458,19 @@ def test_the_output_lies_in_memory_as_the_input_does(isa, rng):
 
 def test_a_plan_says_how_bfloat16_is_computed():
     with runtime.use_isa(FAST[0]):
-        plan = fastconv.explain("forward", (1, 64, 56, 56), (64, 64, 1, 1), dtype="bfloat16",
-                                precision="highest")
+        plan = fastconv.explain(
+            "forward", (1, 64, 56, 56), (64, 64, 1, 1), dtype="bfloat16", precision="highest"
+        )
         assert plan.algorithm == "direct"
         assert plan.reason == "pairs of channels: the precision is highest"
         assert plan.packed_size > 64 * 64 * 2
-        plan = fastconv.explain("backward_weight", (1, 64, 56, 56), (64, 64, 1, 1),
-                                dtype=BFLOAT16, precision="highest")
+        plan = fastconv.explain(
+            "backward_weight", (1, 64, 56, 56), (64, 64, 1, 1), dtype=BFLOAT16, precision="highest"
+        )
         assert plan.reason == "pairs of pixels: the precision is highest"
-        plan = fastconv.explain("forward", (1, 64, 56, 56), (64, 1, 3, 3), groups=64, padding=1,
-                                dtype="bfloat16")
+        plan = fastconv.explain(
+            "forward", (1, 64, 56, 56), (64, 1, 3, 3), groups=64, padding=1, dtype="bfloat16"
+        )
         assert plan.algorithm == "depthwise"
         assert plan.reason.startswith("in float32, ")
 
@@ -474,7 +482,7 @@ def test_measured_choices_hold_for_bfloat16(computation, isa, rng):
     try:
         found = fastconv.autotune(computation, x, w, padding=1)
         numbers = {measurement.plan.number for measurement in found}
-        assert {1, 8} < numbers or computation == "backward_weight" and {1, 8} <= numbers
+        assert {1, 8} < numbers or (computation == "backward_weight" and {1, 8} <= numbers)
         assert len(numbers) == len(found)
         assert all(measurement.error < 0.02 for measurement in found)
     finally:
@@ -535,8 +543,9 @@ def test_tensors_come_by_dlpack(rng):
     assert same_bits(y, expected)
     last = tensor(x).to(memory_format=torch.channels_last)
     assert np.array_equal(functional.conv2d(last, tensor(w)), expected)
-    assert np.array_equal(functional.conv2d(tensor(x)[:, :, ::2], tensor(w)),
-                          functional.conv2d(x[:, :, ::2], w))
+    assert np.array_equal(
+        functional.conv2d(tensor(x)[:, :, ::2], tensor(w)), functional.conv2d(x[:, :, ::2], w)
+    )
     out = torch.empty(expected.shape, dtype=torch.bfloat16)
     assert functional.conv2d(tensor(x), tensor(w), out=out) is out
     assert np.array_equal(out.view(torch.int16).numpy(), expected.view(np.int16))
