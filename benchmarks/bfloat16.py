@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from . import machine, peers
-from .compare import EFFORT
 from .peers import Contender
 from .problems import (
     CONV_COMPUTATIONS,
@@ -28,7 +27,7 @@ from .problems import (
 )
 from .processes import in_own_process
 from .tables import number, table
-from .timing import QUICK, Guard, measure
+from .timing import QUICK, Effort, Guard, measure
 
 #: Of the largest result: its rounding, and what precision "high" promises before that.
 TOLERANCE = 2.0**-8 + 1e-4
@@ -48,7 +47,7 @@ def work(layers: str, threads: int, quick: bool) -> dict[str, Any]:
     versions = peers.installed(("torch", "fastconv"))
     for name in versions:
         peers.load(name).setup(threads)
-    guard, effort = Guard(), QUICK if quick else EFFORT
+    guard, effort = Guard(), QUICK if quick else Effort()
     rows = []
     for layer in load_layers(layers):
         for computation in CONV_COMPUTATIONS if layer.kind == "conv" else ():
@@ -57,7 +56,7 @@ def work(layers: str, threads: int, quick: bool) -> dict[str, Any]:
     return {"versions": versions, "rows": rows}
 
 
-def _row(layer: Layer, computation: str, effort: Any, guard: Guard) -> dict[str, Any]:
+def _row(layer: Layer, computation: str, effort: Effort, guard: Guard) -> dict[str, Any]:
     from ml_dtypes import bfloat16
 
     drawn = make_operands(layer)
