@@ -182,18 +182,18 @@ def make_operands(layer: Layer) -> Operands:
     return Operands(draw(layer.input_shape), draw(weight_shape, scale), draw(layer.output_shape))
 
 
-def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
-    """Allocate float32 on a cache line, as every framework's own allocator does."""
-    size = 4 * math.prod(shape)
+def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+    """Allocate on a cache line, as every framework's own allocator does."""
+    size = np.dtype(dtype).itemsize * math.prod(shape)
     memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(np.float32).reshape(shape)
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:
     """Return the same logical array with the channels innermost in memory."""
     moved = np.moveaxis(array, 1, -1)
-    copy = aligned_empty(moved.shape)
+    copy = aligned_empty(moved.shape, array.dtype)
     copy[...] = moved
     return np.moveaxis(copy, -1, 1)
 

@@ -24,6 +24,7 @@ cdef extern from "fastconv/fastconv.h" nogil:
         FASTCONV_FLOAT64
         FASTCONV_INT64
         FASTCONV_UINT8
+        FASTCONV_BFLOAT16
 
     ctypedef enum fastconv_activation:
         FASTCONV_IDENTITY

@@ -15,7 +15,8 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
     PyObject_CheckBuffer, PyObject_GetBuffer,
 )
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uintptr_t
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_SetName
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint64_t, uintptr_t
 from libc.stdlib cimport llabs
 from libc.string cimport memcmp, memset
 
@@ -32,9 +33,37 @@ cdef extern from *:
     int32_t threads_here "fastconv_threads_here"
     int32_t precision_here "fastconv_precision_here"
 
+cdef extern from *:
+    """
+    /* A DLPack capsule's contents, by the stable ABI of https://dmlc.github.io/dlpack. */
+    typedef struct fastconv_dlpack {
+        void *data;
+        int32_t device_type, device_id, ndim;
+        uint8_t code, bits;
+        uint16_t lanes;
+        int64_t *shape, *strides;
+        uint64_t byte_offset;
+        void *context;
+        void (*deleter)(struct fastconv_dlpack *);
+    } fastconv_dlpack;
+    """
+    ctypedef struct fastconv_dlpack:
+        void *data
+        int32_t device_type
+        int32_t ndim
+        uint8_t code
+        uint8_t bits
+        uint16_t lanes
+        int64_t *shape
+        int64_t *strides
+        uint64_t byte_offset
+        void (*deleter)(fastconv_dlpack *) noexcept
+
 cdef enum:
     MAX_OPERANDS = 9
     MAX_ISAS = 16
+    DLPACK_CPU = 1
+    DLPACK_BFLOAT = 4
 
 cdef char NATIVE_ORDER = b"<" if sys.byteorder == "little" else b">"
 cdef tuple DTYPES = (
@@ -95,6 +124,53 @@ cdef class _Memory:
         fastconv_free(self.data)
 
 
+@cython.final
+cdef class _Borrowed:
+    """The memory of a DLPack tensor as writable bytes; gives the tensor back at its end."""
+
+    cdef fastconv_dlpack *tensor
+    cdef void *data  # the element of the lowest address
+    cdef Py_ssize_t size
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.data, self.size, 0, flags)
+
+    def __dealloc__(self):
+        if self.tensor != NULL and self.tensor.deleter != NULL:
+            self.tensor.deleter(self.tensor)
+
+
+cdef object bfloat16_tensor(object value):
+    """View a DLPack tensor of bfloat16, for which NumPy has no name, as an array of ml_dtypes'."""
+    from ml_dtypes import bfloat16
+
+    cdef _Borrowed memory = _Borrowed.__new__(_Borrowed)
+    cdef fastconv_dlpack *tensor
+    cdef int64_t below = 0, above = 0, span, items = 1
+    cdef bint empty = False
+    cdef int i
+    capsule = value.__dlpack__()
+    tensor = <fastconv_dlpack *> PyCapsule_GetPointer(capsule, "dltensor")
+    if (tensor.device_type != DLPACK_CPU or tensor.code != DLPACK_BFLOAT or tensor.bits != 16
+            or tensor.lanes != 1):
+        raise TypeError("expected a bfloat16 tensor on the CPU")
+    PyCapsule_SetName(capsule, "used_dltensor")
+    memory.tensor = tensor
+    strides = [0] * tensor.ndim
+    for i in reversed(range(tensor.ndim)):
+        strides[i] = tensor.strides[i] if tensor.strides != NULL else items
+        items *= tensor.shape[i]
+        empty |= tensor.shape[i] == 0
+        span = (tensor.shape[i] - 1) * <int64_t> strides[i]
+        below += min(span, 0)
+        above += max(span, 0)
+    memory.size = 0 if empty else (above - below + 1) * sizeof(uint16_t)
+    memory.data = <char *> tensor.data + tensor.byte_offset + below * <int64_t> sizeof(uint16_t)
+    return new_array(as_tuple(tensor.shape, tensor.ndim), bfloat16, memory,
+                     0 if empty else -below * <int64_t> sizeof(uint16_t),
+                     tuple([step * 2 for step in strides]))
+
+
 cdef object as_array(object value, str name, bint writable):
     """View an object without the buffer protocol as an array; sequences are converted."""
     dlpack = hasattr(value, "__dlpack__")
@@ -106,11 +182,29 @@ cdef object as_array(object value, str name, bint writable):
         else:
             array = np.asarray(value)
     except Exception as error:
-        raise TypeError(
-            f"{name}: cannot view {type(value).__name__} as a NumPy array: {error}") from error
+        array = None
+        if dlpack and str(getattr(value, "dtype", "")).endswith("bfloat16"):
+            try:
+                array = np.asarray(value) if writable else None
+            except TypeError:
+                pass  # what could be asked for a read-only view of itself is one
+            try:
+                array = bfloat16_tensor(value) if array is None else array
+            except Exception as other:
+                error = other
+        if array is None:
+            raise TypeError(f"{name}: cannot view {type(value).__name__} as a NumPy array: "
+                            f"{error}") from error
     if array.dtype.hasobject:
         raise TypeError(f"{name}: expected an array, got {type(value).__name__}")
     return array
+
+
+cdef object bfloat16_bits(object array):
+    """An array whose elements NumPy calls bfloat16, and buffers have no code for, as integers."""
+    if isinstance(array, np.ndarray) and array.dtype.name == "bfloat16" and array.itemsize == 2:
+        return array.view(np.uint16)
+    return None
 
 
 cdef object unsupported(object array, str name, bint writable=False):
@@ -263,6 +357,7 @@ cdef class _Call:
 
     cdef fastconv_exec context
     cdef object result  # of the last `output`
+    cdef object bfloat16  # NumPy's dtype of the operands, if it is that
     cdef bint unbatched  # the first operand came without a batch dimension
     cdef tuple packed  # of a PackedWeight: its state
     cdef _Memory filters  # its form that the call reads
@@ -289,16 +384,22 @@ cdef class _Call:
         cdef Py_buffer *view = &self.views[self.count]
         cdef fastconv_tensor *tensor = &self.tensors[self.count]
         cdef bint short, whole
-        cdef int i
+        cdef int i, flags = PyBUF_FORMAT | PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0)
+        bits = None
         if not PyObject_CheckBuffer(array):
             array = as_array(array, name, writable)
         try:
-            PyObject_GetBuffer(
-                array, view, PyBUF_FORMAT | PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0))
+            PyObject_GetBuffer(array, view, flags)
         except (BufferError, ValueError):
-            raise unsupported(array, name, writable) from None
+            bits = bfloat16_bits(array)
+            if bits is None:
+                raise unsupported(array, name, writable) from None
+            if writable and not bits.flags.writeable:
+                raise ValueError(f"{name}: the array is read-only") from None
+            PyObject_GetBuffer(bits, view, flags)
+            self.bfloat16 = array.dtype
         self.count += 1
-        tensor.dtype = dtype_code(view)
+        tensor.dtype = dtype_code(view) if bits is None else FASTCONV_BFLOAT16
         if tensor.dtype < 0 or (tensor.dtype == FASTCONV_UINT8 and name != "argmax"):
             raise unsupported(array, name)
         if view.ndim > FASTCONV_MAX_NDIM:
@@ -367,8 +468,8 @@ cdef class _Call:
         dimension; without `like` it is contiguous.
         """
         cdef fastconv_tensor *tensor = &self.tensors[self.count]
-        cdef int64_t itemsize = (
-            1 if dtype == FASTCONV_UINT8 else 4 if dtype == FASTCONV_FLOAT32 else 8)
+        cdef int64_t itemsize = (1 if dtype == FASTCONV_UINT8 else 2 if dtype == FASTCONV_BFLOAT16
+                                 else 4 if dtype == FASTCONV_FLOAT32 else 8)
         cdef int64_t items = 1
         cdef int64_t strides[FASTCONV_MAX_NDIM]
         cdef int axes[FASTCONV_MAX_NDIM]
@@ -401,11 +502,12 @@ cdef class _Call:
         tensor.dtype = dtype
         tensor.ndim = ndim
         extents = as_tuple(shape + first, ndim - first)
+        element = self.bfloat16 if dtype == FASTCONV_BFLOAT16 else DTYPES[dtype]
         if permuted:
-            self.result = new_array(extents, DTYPES[dtype], memory, 0,
+            self.result = new_array(extents, element, memory, 0,
                                     as_tuple(strides + first, ndim - first))
         else:
-            self.result = new_array(extents, DTYPES[dtype], memory)
+            self.result = new_array(extents, element, memory)
         return tensor
 
 

@@ -14,7 +14,7 @@ from fastconv._core import PackedWeight
 ArrayLike: TypeAlias = npt.ArrayLike
 #: Filters of a convolution.
 Weight: TypeAlias = ArrayLike | PackedWeight
-#: float32 or float64.
+#: float32 or float64; of convolutions also bfloat16, which is ml_dtypes' to name.
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 #: Flat positions in a plane.
 Indices: TypeAlias = npt.NDArray[np.int64]

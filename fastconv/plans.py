@@ -41,6 +41,7 @@ _FORMAT_VERSION = 1
 _WITHIN = 1.6  # of the least modelled cost of a transform: what is worth measuring
 _LEAST_GAIN = 0.03  # below this a measured difference is taken for noise
 _MOST_ERROR = 1e-4  # of the largest result: what precision "high" promises
+_BFLOAT16_ERROR = 2.0**-8  # a neighbour, after the same sum in another order was rounded
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Plan:
         channels, ``"positions"`` along a row of outputs, ``"depthwise"`` along the channels;
         ``"reference"`` for the naive instruction set.
     reason : str
-        Why, with the figures.
+        Why, with the figures. For bfloat16 that is computed by the float32 kernels it begins
+        ``"in float32"``.
     relative_cost : float
         By the model; direct summation costs 1.
     multiplications, direct_multiplications : int
@@ -135,7 +137,8 @@ def explain(
     stride, padding, dilation, groups
         As for `functional.conv2d`.
     dtype : dtype, optional
-        Of operands that are given as shapes: that of the other operand, else float32.
+        Of operands that are given as shapes: that of the other operand, else float32. Also
+        ``"bfloat16"``, where ml_dtypes is installed.
     data_format : {"channels_first", "channels_last"}
         How an input that is given as a shape lies in memory. The shape itself is
         (N, IC, spatial...) always.
@@ -197,6 +200,8 @@ def _operands(
     if dtype is None:
         given = [a for a in (input, weight) if not isinstance(a, tuple)]
         dtype = np.asarray(given[0]).dtype if given else np.float32
+    if isinstance(dtype, str) and dtype == "bfloat16":  # a name that NumPy learns from ml_dtypes
+        from ml_dtypes import bfloat16 as dtype
     if isinstance(input, tuple):
         input = _blank("input", input, np.dtype(dtype), data_format == "channels_last")
     if isinstance(weight, tuple):
@@ -356,12 +361,13 @@ def _measure(
     compute(candidates[0])
     expected = result.astype(np.float64)
     scale = float(np.abs(expected).max(initial=0)) or 1.0
+    most = _MOST_ERROR + (_BFLOAT16_ERROR if result.itemsize == 2 else 0)
     errors, times = {}, {}
     for plan in candidates:
         result.fill(0)
         compute(plan)
         error = float(np.abs(result - expected).max(initial=0)) / scale
-        if error <= _MOST_ERROR:
+        if error <= most:
             errors[plan["algorithm"]], times[plan["algorithm"]] = error, float("inf")
     # In turns, so that other load on the machine meets all of them alike.
     end, rounds = time.perf_counter() + seconds, 0

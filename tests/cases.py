@@ -275,7 +275,7 @@ def _channels_last(a: np.ndarray) -> np.ndarray:
 
 def _strided(a: np.ndarray) -> np.ndarray:
     """Every third element of each dimension of a larger array, whose others are poison."""
-    poison = np.nan if a.dtype.kind == "f" else np.iinfo(a.dtype).min
+    poison = np.iinfo(a.dtype).min if a.dtype.kind in "iu" else np.nan  # bfloat16 is kind V
     larger = np.full([3 * n + 1 for n in a.shape], poison, a.dtype)
     view = larger[(..., *(slice(1, 3 * n + 1, 3) for n in a.shape))]
     view[...] = a

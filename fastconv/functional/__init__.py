@@ -8,6 +8,10 @@ data is passed as a transposed view, and a new output takes the layout of the in
 memory is 64-byte aligned and comes from a pool that reuses it (`runtime.pool_stats`). With
 ``out`` the result is written there and `out` itself is returned.
 
+Convolutions and their gradients also take bfloat16: arrays of ml_dtypes' dtype, or tensors of
+others through DLPack, whose results are such arrays. They sum in float32, add bias and residual
+and apply the activation there, and round once; denormal numbers count as zeros.
+
 The gradients are in `fastconv.grad`.
 """
 

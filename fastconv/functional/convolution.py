@@ -103,7 +103,7 @@ def conv2d(
     Raises
     ------
     TypeError
-        If a dtype is neither float32 nor float64, the dtypes differ, or an argument is of
+        If a dtype is none of float32, float64 and bfloat16, the dtypes differ, or an argument is of
         the wrong kind.
     ValueError
         If a rank, a shape or a value does not fit the others; the text names the argument.

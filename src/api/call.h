@@ -22,6 +22,15 @@ fastconv_status with_kernels(int32_t dtype, const Run& run) {
   return run(isa->table<double>(), double{});
 }
 
+// The same for the kernels of kernels_bf16.inc, with run<BFloat16>(isa) as well.
+template <class Run>
+fastconv_status with_conv_kernels(int32_t dtype, const Run& run) {
+  if (dtype != FASTCONV_BFLOAT16) return with_kernels(dtype, run);
+  const InstructionSet* isa = active_isa();
+  if (isa == nullptr) return FASTCONV_UNAVAILABLE;
+  return run(isa->table<BFloat16>(), BFloat16{});
+}
+
 // Asks `workspace` for the scratch of a call, then makes it.
 template <class Args>
 fastconv_status run_with_scratch(void (*workspace)(const Args&), void (*kernel)(const Args&),

@@ -4,6 +4,7 @@
 
 #include "api/conv_call.h"
 #include "core/choices.h"
+#include "dispatch/cpu_features.h"
 
 namespace fastconv {
 namespace {
@@ -52,7 +53,7 @@ fastconv_status make_args(const ConvProblem& problem, const fastconv_exec* exec,
   args->y = data(problem.y);
   args->bias = data(epilogue != nullptr ? epilogue->bias : nullptr);
   args->residual = data(epilogue != nullptr ? epilogue->residual : nullptr);
-  args->exec = {threads, nullptr, is_highest(exec)};
+  args->exec = {threads, nullptr, is_highest(exec), cpu_has(Extension::avx512_bf16)};
   return FASTCONV_OK;
 }
 
@@ -243,7 +244,7 @@ fastconv_status make_problem(fastconv_conv_computation computation, const fastco
 }
 
 fastconv_status compute(const ConvProblem& problem, const fastconv_exec* exec) {
-  return with_kernels(problem.x->dtype, [&](const auto& table, auto zero) {
+  return with_conv_kernels(problem.x->dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);
     ConvPlan plan = {};
     ConvArgs<T> args = {};
@@ -267,7 +268,7 @@ fastconv_status compute(const ConvProblem& problem, const fastconv_exec* exec) {
 }
 
 fastconv_status explain(const ConvProblem& problem, const fastconv_exec* exec, ConvPlan* plan) {
-  return with_kernels(problem.x->dtype, [&](const auto& table, auto zero) {
+  return with_conv_kernels(problem.x->dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);
     ConvArgs<T> args = {};
     FASTCONV_TRY(make_args(problem, exec, &args));
@@ -284,7 +285,7 @@ fastconv_status explain(const ConvProblem& problem, const fastconv_exec* exec, C
 
 fastconv_status pack_weight(const ConvProblem& problem, const fastconv_exec* exec,
                             const ConvPlan& plan, void* packed) {
-  return with_kernels(problem.x->dtype, [&](const auto& table, auto zero) {
+  return with_conv_kernels(problem.x->dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);
     ConvArgs<T> args = {};
     FASTCONV_TRY(make_args(problem, exec, &args));

@@ -12,6 +12,7 @@ namespace {
 const char* name_of(int32_t algorithm) {
   switch (algorithm) {
     case kDirect:
+    case kPairs:
       return "direct";
     case kPositions:
       return "positions";
@@ -40,6 +41,11 @@ struct Extents {
 void write_reason(const ConvProblem& problem, bool highest, const ConvPlan& plan, char* text,
                   size_t size) {
   const ConvParams& p = problem.p;
+  if (plan.widened) {
+    const int used = snprintf(text, size, "in float32, ");
+    text += used;
+    size -= static_cast<size_t>(used);
+  }
   const int64_t taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
   if (plan.algorithm >= kFirstCover) {
     const double direct = static_cast<double>(plan.direct_multiplications);
@@ -63,6 +69,13 @@ void write_reason(const ConvProblem& problem, bool highest, const ConvPlan& plan
                       : plan.algorithm == kPositions           ? "vectors along the positions"
                       : plan.algorithm == kColumns             ? "vectors along the columns"
                                                                : "vectors along the outputs";
+  if (plan.algorithm == kPairs) {
+    snprintf(text, size, "pairs of %s: %s", gradient ? "pixels" : "channels",
+             plan.asked ? "as chosen"
+             : highest  ? "the precision is highest"
+                        : "two products an instruction");
+    return;
+  }
   const char* why = plan.asked                             ? "as chosen"
                     : taps == 1                            ? "a filter of one tap has no transform"
                     : highest                              ? "the precision is highest"

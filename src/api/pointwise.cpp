@@ -262,7 +262,7 @@ fastconv_status fastconv_conv_backward_bias(const fastconv_tensor* grad_bias,
                                             const fastconv_exec* exec) {
   const Argument out = {grad_bias, "grad_bias"}, x = {grad_output, "grad_output"};
   FASTCONV_TRY(check_tensor(x, 2, FASTCONV_MAX_NDIM));
-  FASTCONV_TRY(check_float(x));
+  FASTCONV_TRY(check_conv_dtype(x));
   FASTCONV_TRY(check_tensor(out, 1, 1));
   FASTCONV_TRY(check_same_dtype(out, x));
   FASTCONV_TRY(check_shape(out, x->shape + 1, 1, "(one value a channel)"));
@@ -270,7 +270,7 @@ fastconv_status fastconv_conv_backward_bias(const fastconv_tensor* grad_bias,
   FASTCONV_TRY(check_disjoint(out, x));
   int threads;
   FASTCONV_TRY(choose_threads(exec, count(*x.tensor), kElementsPerThread, &threads));
-  return with_kernels(x->dtype, [&](const auto& table, auto zero) {
+  return with_conv_kernels(x->dtype, [&](const auto& table, auto zero) {
     using T = decltype(zero);
     ChannelSumArgs<T> args = {};
     args.out = static_cast<T*>(out->data);

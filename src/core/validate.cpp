@@ -157,7 +157,7 @@ fastconv_status make_conv(Argument x, Argument weight, Argument y,
   const int ndim = params->spatial_ndim + 2;
   FASTCONV_TRY(check_tensor(x, ndim, ndim));
   FASTCONV_TRY(check_tensor(weight, ndim, ndim));
-  FASTCONV_TRY(check_float(x));
+  FASTCONV_TRY(check_conv_dtype(x));
   FASTCONV_TRY(check_same_dtype(weight, x));
   const int64_t groups = params->groups;
   const int64_t in_channels = x->shape[1], out_channels = weight->shape[0];

@@ -23,6 +23,7 @@ struct Argument {
 // Fields, rank, non-negative extents, and that byte offsets fit 63 bits.
 fastconv_status check_tensor(Argument argument, int min_ndim, int max_ndim);
 fastconv_status check_float(Argument argument);
+fastconv_status check_conv_dtype(Argument argument);  // bfloat16, too
 fastconv_status check_int64(Argument argument);
 fastconv_status check_uint8(Argument argument);
 fastconv_status check_same_dtype(Argument argument, Argument like);

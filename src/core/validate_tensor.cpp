@@ -19,13 +19,24 @@ const char* dtype_name(int32_t dtype) {
       return "int64";
     case FASTCONV_UINT8:
       return "uint8";
+    case FASTCONV_BFLOAT16:
+      return "bfloat16";
     default:
       return "an unknown dtype";
   }
 }
 
 int64_t item_size(int32_t dtype) {
-  return dtype == FASTCONV_UINT8 ? 1 : dtype == FASTCONV_FLOAT32 ? 4 : 8;
+  switch (dtype) {
+    case FASTCONV_UINT8:
+      return 1;
+    case FASTCONV_BFLOAT16:
+      return 2;
+    case FASTCONV_FLOAT32:
+      return 4;
+    default:
+      return 8;
+  }
 }
 
 // The half-open range of bytes a view covers, as offsets from its data pointer.
@@ -119,6 +130,14 @@ fastconv_status check_float(Argument argument) {
     return FASTCONV_OK;
   return fail(FASTCONV_INVALID_TYPE, "%s: expected float32 or float64, got %s", argument.name,
               dtype_name(argument->dtype));
+}
+
+fastconv_status check_conv_dtype(Argument argument) {
+  if (argument->dtype == FASTCONV_FLOAT32 || argument->dtype == FASTCONV_FLOAT64 ||
+      argument->dtype == FASTCONV_BFLOAT16)
+    return FASTCONV_OK;
+  return fail(FASTCONV_INVALID_TYPE, "%s: expected float32, float64 or bfloat16, got %s",
+              argument.name, dtype_name(argument->dtype));
 }
 
 fastconv_status check_int64(Argument argument) {

@@ -2,6 +2,7 @@
 // directions and instruction sets, so that one list can declare, select and call them.
 #pragma once
 
+#include "core/bfloat16.h"
 #include "core/params.h"
 
 namespace fastconv {
@@ -12,6 +13,7 @@ struct Exec {
   int threads;
   void* workspace;
   bool highest_precision = false;  // sum directly: no algorithm that trades accuracy for speed
+  bool has_avx512_bf16 = false;    // products of pairs of bfloat16; else they are emulated
 };
 
 // How a convolution is computed. From kFirstCover on: Winograd, cover number minus that
@@ -24,6 +26,7 @@ enum ConvAlgorithm : int32_t {
   kDepthwise = 3,  // vectors along the channels, or for the weight gradient along either
   kNaive = 4,      // the reference
   kColumns = 5,    // depthwise, vectors along the columns
+  kPairs = 8,      // bfloat16: kDirect over pairs of channels, or of pixels; others are in float32
   kFirstCover = 16,
   kConvAlgorithms = kFirstCover + 128
 };
@@ -38,6 +41,7 @@ struct ConvPlan {
   int64_t m[2], r[2];    // outputs and taps of Winograd's tiles, rows and columns
   bool mixed;            // some of the taps come in shorter runs, with transforms of their own
   bool folded;           // the rows and columns are those of a folded signal
+  bool widened;          // of bfloat16: computed by the float32 kernels
   double relative_cost;  // modelled, of direct summation
   int64_t multiplications, direct_multiplications;  // of one image
   size_t packed;                                    // bytes of the packed filters; 0: no such form

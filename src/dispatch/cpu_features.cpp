@@ -2,6 +2,7 @@
 #include "dispatch/cpu_features.h"
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 
 #if defined(__x86_64__)
@@ -21,7 +22,7 @@ uint64_t saved_registers() {
 }
 
 struct Features {
-  bool avx2 = false, avx512 = false;
+  bool avx2 = false, avx512 = false, avx512_bf16 = false;
   Features() {
     uint32_t eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return;
@@ -32,9 +33,16 @@ struct Features {
     avx2 = fma && (ebx & bit_AVX2) && (saved & kYmm) == kYmm;
     avx512 = avx2 && (ebx & bit_AVX512F) && (ebx & bit_AVX512BW) && (ebx & bit_AVX512DQ) &&
              (ebx & bit_AVX512VL) && (saved & kZmm) == kZmm;
+    constexpr uint32_t kBf16 = 1u << 5;
+    avx512_bf16 = avx512 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & kBf16);
   }
 };
 #endif
+
+bool hides_extensions() {
+  const char* asked = getenv("FASTCONV_NO_EXTENSIONS");
+  return asked != nullptr && strcmp(asked, "") != 0 && strcmp(asked, "0") != 0;
+}
 
 }  // namespace
 
@@ -47,6 +55,20 @@ bool cpu_supports(const char* isa) {
   // The rest is every processor's baseline: sse2, neon, scalar, reference.
   (void)isa;
   return true;
+}
+
+bool cpu_has(Extension extension) {
+  static const bool hidden = hides_extensions();
+  if (hidden) return false;
+#if defined(__x86_64__)
+  static const Features features;
+  switch (extension) {
+    case Extension::avx512_bf16:
+      return features.avx512_bf16;
+  }
+#endif
+  (void)extension;
+  return false;
 }
 
 }  // namespace fastconv

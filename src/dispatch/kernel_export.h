@@ -16,3 +16,10 @@
   void FASTCONV_CAT(name, f32, FASTCONV_ISA)(const Args<float>& args) { name<float>(args); }   \
   void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args) { name<double>(args); } \
   }
+
+// The same for an entry of kernels_bf16.inc.
+#define FASTCONV_EXPORT_BF16(name, Args)                                                  \
+  namespace fastconv {                                                                    \
+  void FASTCONV_CAT(name, bf16, FASTCONV_ISA)(const Args<BFloat16>& args);                \
+  void FASTCONV_CAT(name, bf16, FASTCONV_ISA)(const Args<BFloat16>& args) { name(args); } \
+  }

@@ -1,4 +1,5 @@
-// Kernels by instruction set. The table has one entry a line of kernels.inc.
+// Kernels by instruction set. A table has one entry a line of kernels.inc, for bfloat16 of
+// kernels_bf16.inc.
 #pragma once
 
 #include "dispatch/args.h"
@@ -12,14 +13,24 @@ struct KernelTable {
 #undef FASTCONV_KERNEL
 };
 
+template <>
+struct KernelTable<BFloat16> {
+#define FASTCONV_KERNEL(name, Args) void (*name)(const Args<BFloat16>&);
+#include "dispatch/kernels_bf16.inc"
+#undef FASTCONV_KERNEL
+};
+
 struct InstructionSet {
   const char* name;
   KernelTable<float> f32;
   KernelTable<double> f64;
+  KernelTable<BFloat16> bf16;
   template <class T>
   const KernelTable<T>& table() const {
     if constexpr (sizeof(T) == sizeof(float))
       return f32;
+    else if constexpr (sizeof(T) == sizeof(BFloat16))
+      return bf16;
     else
       return f64;
   }

@@ -12,9 +12,12 @@
 // so the error stays near kDepth / 2 ulp of the sum of |x| in the worst case and a fraction of
 // one in practice, however long the sum.
 //
+// bfloat16 is summed like this in float32, and rounded at the end.
+//
 // Lanes are positions where positions are adjacent in memory, and channels where channels are.
 #include "dispatch/kernel_export.h"
 #include "kernels/collapse.h"
+#include "simd/bfloat16.h"
 #include "simd/parallel_for.h"
 #include "simd/partial.h"
 #include "simd/reduce.h"
@@ -47,9 +50,34 @@ FASTCONV_INLINE T total(const Compensated<T>& a) {
   return a.sum - a.sum == 0 ? a.sum + a.error : a.sum;
 }
 
+// What elements in memory are summed as, and how they come and go.
+template <class X>
+struct Summand {
+  using Sum = X;
+  static FASTCONV_INLINE Vec<X> vector(const X* p) { return load(p); }
+  static FASTCONV_INLINE Vec<X> lanes(const X* p, int64_t n) { return load_lanes(p, 0, n, X{0}); }
+  static FASTCONV_INLINE X element(X x) { return x; }
+  static FASTCONV_INLINE X result(X sum) { return sum; }
+};
+template <>
+struct Summand<BFloat16> {
+  using Sum = float;
+  static FASTCONV_INLINE Vec<float> vector(const BFloat16* p) { return widen(load_halves(p)); }
+  static FASTCONV_INLINE Vec<float> lanes(const BFloat16* p, int64_t n) {
+    return widen(load_halves(p, n));
+  }
+  static FASTCONV_INLINE float element(BFloat16 x) { return widen(broadcast_word(x.bits))[0]; }
+  static FASTCONV_INLINE BFloat16 result(float sum) {
+    return {static_cast<uint16_t>(round_to_halves(broadcast(sum))[0])};
+  }
+};
+template <class X>
+using SumOf = typename Summand<X>::Sum;
+
 // `count` elements `step` apart.
-template <class T>
-FASTCONV_INLINE void add_run(Compensated<T>* sum, const T* x, int64_t step, int64_t count) {
+template <class X>
+FASTCONV_INLINE void add_run(Compensated<SumOf<X>>* sum, const X* x, int64_t step, int64_t count) {
+  using T = SumOf<X>;
   constexpr int L = kLanes<T>, kChains = 4;  // additions in flight: latency 3 or 4, 1 or 2 a cycle
   int64_t i = 0;
   if (step == 1) {
@@ -57,24 +85,25 @@ FASTCONV_INLINE void add_run(Compensated<T>* sum, const T* x, int64_t step, int6
       Vec<T> chain[kChains] = {};
       for (int depth = 0; depth < kDepth && i + kChains * L <= count; ++depth, i += kChains * L) {
         FASTCONV_UNROLL
-        for (int j = 0; j < kChains; ++j) chain[j] += load(x + i + j * L);
+        for (int j = 0; j < kChains; ++j) chain[j] += Summand<X>::vector(x + i + j * L);
       }
       sum->add(sum_lanes<T>((chain[0] + chain[1]) + (chain[2] + chain[3])));
     }
-    for (; i + L <= count; i += L) sum->add(sum_lanes<T>(load(x + i)));
+    for (; i + L <= count; i += L) sum->add(sum_lanes<T>(Summand<X>::vector(x + i)));
   }
   while (i < count) {
     T chain = 0;
-    for (int depth = 0; depth < kDepth && i < count; ++depth, ++i) chain += x[i * step];
+    for (int depth = 0; depth < kDepth && i < count; ++depth, ++i)
+      chain += Summand<X>::element(x[i * step]);
     sum->add(chain);
   }
 }
 
 // The sum over positions [begin, end) of a channel.
-template <class T>
-inline T sum_positions(const T* x, const Collapsed<1>& loops, int64_t begin, int64_t end) {
+template <class X>
+inline SumOf<X> sum_positions(const X* x, const Collapsed<1>& loops, int64_t begin, int64_t end) {
   const int64_t step = loops.stride[0][loops.ndim - 1];
-  Compensated<T> sum;
+  Compensated<SumOf<X>> sum;
   for (Cursor<1> cursor(loops, begin); begin < end;) {
     const int64_t count = clamp(cursor.left(), 0, end - begin);
     add_run(&sum, x + cursor.offset[0], step, count);
@@ -86,20 +115,21 @@ inline T sum_positions(const T* x, const Collapsed<1>& loops, int64_t begin, int
 
 // out[j] = sum of x[position + j] for kVectors vectors of adjacent channels, or for the first
 // `count` channels of one.
-template <class T, int kVectors>
-FASTCONV_INLINE void sum_channels(T* out, const T* x, const Collapsed<1>& loops, int64_t begin,
-                                  int64_t end, int64_t count) {
+template <int kVectors, class X>
+FASTCONV_INLINE void sum_channels(SumOf<X>* out, const X* x, const Collapsed<1>& loops,
+                                  int64_t begin, int64_t end, int64_t count) {
+  using T = SumOf<X>;
   constexpr int L = kLanes<T>;
   const int64_t step = loops.stride[0][loops.ndim - 1];
   Compensated<Vec<T>> sum[kVectors];
   for (Cursor<1> cursor(loops, begin); begin < end;) {
     const int64_t run = clamp(clamp(cursor.left(), 0, end - begin), 0, kDepth);
-    const T* p = x + cursor.offset[0];
+    const X* p = x + cursor.offset[0];
     Vec<T> chain[kVectors] = {};
     for (int64_t r = 0; r < run; ++r, p += step) {
       FASTCONV_UNROLL
       for (int j = 0; j < kVectors; ++j)
-        chain[j] += count < L ? load_lanes(p, 0, count, T{0}) : load(p + j * L);
+        chain[j] += count < L ? Summand<X>::lanes(p, count) : Summand<X>::vector(p + j * L);
     }
     FASTCONV_UNROLL
     for (int j = 0; j < kVectors; ++j) sum[j].add(chain[j]);
@@ -112,8 +142,9 @@ FASTCONV_INLINE void sum_channels(T* out, const T* x, const Collapsed<1>& loops,
       out[j * L + lane] = total(Compensated<T>{sum[j].sum[lane], sum[j].error[lane]});
 }
 
-template <class T>
-void channel_sum(const ChannelSumArgs<T>& args) {
+template <class X>
+void channel_sum(const ChannelSumArgs<X>& args) {
+  using T = SumOf<X>;
   constexpr int L = kLanes<T>, kVectors = 4;
   const int64_t C = args.extent[1], c_stride = args.x_stride[1];
   const bool channels_last = c_stride == 1 && C > 1;
@@ -122,13 +153,13 @@ void channel_sum(const ChannelSumArgs<T>& args) {
   const Collapsed<1> loops = collapse<1>(extent, strides);
   const int64_t positions = count_elements(loops);
   if (positions == 0) {
-    for (int64_t c = 0; c < C; ++c) args.out[c * args.out_stride] = 0;
+    for (int64_t c = 0; c < C; ++c) args.out[c * args.out_stride] = Summand<X>::result(0);
     return;
   }
   const int64_t block = channels_last ? kVectors * L : 1;
   const int64_t pieces = clamp(positions * block / kPieceElements, 1, kMaxPieces);
   const int64_t group = kPartials / (pieces * block) * block;  // channels at a time
-  const T* x = args.x;
+  const X* x = args.x;
   for (int64_t first = 0; first < C; first += group) {
     T partial[kPartials];  // [channel block][piece][channel of the block]
     const int64_t channels = clamp(C - first, 0, group);
@@ -141,17 +172,17 @@ void channel_sum(const ChannelSumArgs<T>& args) {
       if (!channels_last) {
         *out = sum_positions(x + c * c_stride, loops, begin, end);
       } else if (C - c >= block) {
-        sum_channels<T, kVectors>(out, x + c, loops, begin, end, L);
+        sum_channels<kVectors>(out, x + c, loops, begin, end, L);
       } else {
         for (int64_t j = 0; j < C - c; j += L)
-          sum_channels<T, 1>(out + j, x + c + j, loops, begin, end, clamp(C - c - j, 0, L));
+          sum_channels<1>(out + j, x + c + j, loops, begin, end, clamp(C - c - j, 0, L));
       }
     });
     for (int64_t c = 0; c < channels; ++c) {
       Compensated<T> sum;
       for (int64_t piece = 0; piece < pieces; ++piece)
         sum.add(partial[(c / block * pieces + piece) * block + c % block]);
-      args.out[(first + c) * args.out_stride] = total(sum);
+      args.out[(first + c) * args.out_stride] = Summand<X>::result(total(sum));
     }
   }
 }
@@ -160,3 +191,4 @@ void channel_sum(const ChannelSumArgs<T>& args) {
 }  // namespace fastconv
 
 FASTCONV_EXPORT(channel_sum, ChannelSumArgs)
+FASTCONV_EXPORT_BF16(channel_sum, ChannelSumArgs)

@@ -9,9 +9,9 @@ namespace {
 template <class T>
 T epilogue(const ConvArgs<T>& args, double sum, int64_t channel, int64_t residual_offset) {
   const ConvParams& p = *args.params;
-  if (args.bias) sum += static_cast<double>(args.bias[channel * p.bias_stride]);
-  if (args.residual) sum += static_cast<double>(args.residual[residual_offset]);
-  return static_cast<T>(activate(sum, p.activation));
+  if (args.bias) sum += value(args.bias[channel * p.bias_stride]);
+  if (args.residual) sum += value(args.residual[residual_offset]);
+  return rounded<T>(activate(sum, p.activation));
 }
 
 // y[n, oc, o] = activation(bias[oc] + residual[n, oc, o] + sum over ic of oc's group, k of
@@ -38,7 +38,7 @@ void conv_forward(const ConvArgs<T>& args) {
                     const int64_t group = oc / OC;
                     const T x = args.x[at(p.x_stride, n, group * IC + ic, id, ih, iw)];
                     const T weight = args.weight[at(p.w_stride, oc, ic, kd, kh, kw)];
-                    sum += static_cast<double>(x) * static_cast<double>(weight);
+                    sum += value(x) * value(weight);
                   }
             args.y[at(p.y_stride, n, oc, od, oh, ow)] =
                 epilogue(args, sum, oc, at(p.residual_stride, n, oc, od, oh, ow));
@@ -77,7 +77,7 @@ void conv_backward_input(const ConvArgs<T>& args) {
                     if (od < 0 || oh < 0 || ow < 0) continue;
                     const T y = args.y[at(p.y_stride, n, oc, od, oh, ow)];
                     const T weight = args.weight[at(p.w_stride, oc, ic % IC, kd, kh, kw)];
-                    sum += static_cast<double>(y) * static_cast<double>(weight);
+                    sum += value(y) * value(weight);
                   }
             args.x[at(p.x_stride, n, ic, id, ih, iw)] =
                 epilogue(args, sum, ic, at(p.residual_stride, n, ic, id, ih, iw));
@@ -107,9 +107,9 @@ void conv_backward_weight(const ConvArgs<T>& args) {
                     const int64_t group = oc / OC;
                     const T x = args.x[at(p.x_stride, n, group * IC + ic, id, ih, iw)];
                     const T y = args.y[at(p.y_stride, n, oc, od, oh, ow)];
-                    sum += static_cast<double>(x) * static_cast<double>(y);
+                    sum += value(x) * value(y);
                   }
-            args.weight[at(p.w_stride, oc, ic, kd, kh, kw)] = static_cast<T>(sum);
+            args.weight[at(p.w_stride, oc, ic, kd, kh, kw)] = rounded<T>(sum);
           }
 }
 
@@ -153,3 +153,11 @@ FASTCONV_EXPORT(conv_backward_input_plan, ConvArgs)
 FASTCONV_EXPORT(conv_backward_input_pack_weight, ConvArgs)
 FASTCONV_EXPORT(conv_backward_weight, ConvArgs)
 FASTCONV_EXPORT(conv_backward_weight_plan, ConvArgs)
+FASTCONV_EXPORT_BF16(conv_forward, ConvArgs)
+FASTCONV_EXPORT_BF16(conv_forward_plan, ConvArgs)
+FASTCONV_EXPORT_BF16(conv_forward_pack_weight, ConvArgs)
+FASTCONV_EXPORT_BF16(conv_backward_input, ConvArgs)
+FASTCONV_EXPORT_BF16(conv_backward_input_plan, ConvArgs)
+FASTCONV_EXPORT_BF16(conv_backward_input_pack_weight, ConvArgs)
+FASTCONV_EXPORT_BF16(conv_backward_weight, ConvArgs)
+FASTCONV_EXPORT_BF16(conv_backward_weight_plan, ConvArgs)

@@ -15,8 +15,8 @@ void channel_sum(const ChannelSumArgs<T>& args) {
       for (int64_t d = 0; d < extent[2]; ++d)
         for (int64_t h = 0; h < extent[3]; ++h)
           for (int64_t w = 0; w < extent[4]; ++w)
-            sum += static_cast<double>(args.x[at(args.x_stride, n, c, d, h, w)]);
-    args.out[c * args.out_stride] = static_cast<T>(sum);
+            sum += value(args.x[at(args.x_stride, n, c, d, h, w)]);
+    args.out[c * args.out_stride] = rounded<T>(sum);
   }
 }
 
@@ -166,6 +166,7 @@ void probe_micro_kernel(const ProbeArgs<T>& args) {
 }  // namespace fastconv
 
 FASTCONV_EXPORT(channel_sum, ChannelSumArgs)
+FASTCONV_EXPORT_BF16(channel_sum, ChannelSumArgs)
 FASTCONV_EXPORT(softmax, SoftmaxArgs)
 FASTCONV_EXPORT(softmax_backward, SoftmaxArgs)
 FASTCONV_EXPORT(cross_entropy, CrossEntropyArgs)

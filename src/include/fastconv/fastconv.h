@@ -52,7 +52,10 @@ typedef enum fastconv_dtype {
   FASTCONV_FLOAT32 = 0,
   FASTCONV_FLOAT64 = 1,
   FASTCONV_INT64 = 2, /* indices and class labels only */
-  FASTCONV_UINT8 = 3  /* argmax of a pooling window only */
+  FASTCONV_UINT8 = 3, /* argmax of a pooling window only */
+  /* The upper half of a float32; convolutions only, and then all operands. Denormal numbers
+   * count as zeros, read or written. */
+  FASTCONV_BFLOAT16 = 6
 } fastconv_dtype;
 
 /* Functions of one element x with up to two parameters; a NaN stays NaN. */
@@ -191,7 +194,8 @@ FASTCONV_API void fastconv_pool_stats(size_t *in_use, size_t *cached);
  *
  * output[n, oc, o] = bias[oc] + sum over ic of the group, k of
  *                    input[n, ic, o * stride - pad + k * dilation] * weight[oc, ic, k]
- * (cross-correlation, as in every framework). Accumulates in the dtype of the operands. */
+ * (cross-correlation, as in every framework). Accumulates in the dtype of the operands, bfloat16
+ * in float32: bias, residual and activation follow there, and one rounding, to nearest even. */
 
 FASTCONV_API fastconv_status fastconv_conv_output_shape(int64_t output_shape[FASTCONV_MAX_NDIM],
                                                         const fastconv_tensor *input,
