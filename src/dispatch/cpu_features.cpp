@@ -1,7 +1,9 @@
 // Compiled with baseline flags only: it runs before anything is known about the CPU.
 #include "dispatch/cpu_features.h"
 
+#include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 
 #if defined(__x86_64__)
@@ -21,7 +23,7 @@ uint64_t saved_registers() {
 }
 
 struct Features {
-  bool avx2 = false, avx512 = false;
+  bool avx2 = false, avx512 = false, avx512_vnni = false;
   Features() {
     uint32_t eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return;
@@ -32,6 +34,7 @@ struct Features {
     avx2 = fma && (ebx & bit_AVX2) && (saved & kYmm) == kYmm;
     avx512 = avx2 && (ebx & bit_AVX512F) && (ebx & bit_AVX512BW) && (ebx & bit_AVX512DQ) &&
              (ebx & bit_AVX512VL) && (saved & kZmm) == kZmm;
+    avx512_vnni = avx512 && (ecx & bit_AVX512VNNI);
   }
 };
 #endif
@@ -47,6 +50,25 @@ bool cpu_supports(const char* isa) {
   // The rest is every processor's baseline: sse2, neon, scalar, reference.
   (void)isa;
   return true;
+}
+
+bool cpu_has(Extension extension) {
+  // A bit for each, looked up once: CPUID takes microseconds on a virtual machine.
+  static std::atomic<int> known{-1};
+  int extensions = known.load(std::memory_order_relaxed);
+  if (extensions < 0) {
+    extensions = 0;
+    const char* none = getenv("FASTCONV_NO_EXTENSIONS");
+#if defined(__x86_64__)
+    if (none == nullptr || strcmp(none, "1") != 0) {
+      const Features features;
+      if (features.avx512_vnni) extensions |= 1 << static_cast<int>(Extension::avx512_vnni);
+    }
+#endif
+    (void)none;
+    known.store(extensions, std::memory_order_relaxed);
+  }
+  return extensions >> static_cast<int>(extension) & 1;
 }
 
 }  // namespace fastconv

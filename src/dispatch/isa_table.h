@@ -17,6 +17,9 @@ namespace fastconv {
   void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args);
 #include "dispatch/kernels.inc"
 #undef FASTCONV_KERNEL
+#define FASTCONV_KERNEL(name, Args) void FASTCONV_CAT(name, i8, FASTCONV_ISA)(const Args& args);
+#include "dispatch/kernels_i8.inc"
+#undef FASTCONV_KERNEL
 
 extern const InstructionSet FASTCONV_TABLE(FASTCONV_ISA);
 const InstructionSet FASTCONV_TABLE(FASTCONV_ISA) = {FASTCONV_TEXT(FASTCONV_ISA),
@@ -28,6 +31,11 @@ const InstructionSet FASTCONV_TABLE(FASTCONV_ISA) = {FASTCONV_TEXT(FASTCONV_ISA)
                                                      {
 #define FASTCONV_KERNEL(name, Args) &FASTCONV_CAT(name, f64, FASTCONV_ISA),
 #include "dispatch/kernels.inc"
+#undef FASTCONV_KERNEL
+                                                     },
+                                                     {
+#define FASTCONV_KERNEL(name, Args) &FASTCONV_CAT(name, i8, FASTCONV_ISA),
+#include "dispatch/kernels_i8.inc"
 #undef FASTCONV_KERNEL
                                                      }};
 

@@ -16,3 +16,10 @@
   void FASTCONV_CAT(name, f32, FASTCONV_ISA)(const Args<float>& args) { name<float>(args); }   \
   void FASTCONV_CAT(name, f64, FASTCONV_ISA)(const Args<double>& args) { name<double>(args); } \
   }
+
+// The same for an entry of kernels_i8.inc, which has one.
+#define FASTCONV_EXPORT_I8(name, Args)                                        \
+  namespace fastconv {                                                        \
+  void FASTCONV_CAT(name, i8, FASTCONV_ISA)(const Args& args);                \
+  void FASTCONV_CAT(name, i8, FASTCONV_ISA)(const Args& args) { name(args); } \
+  }

@@ -1,4 +1,4 @@
-// Kernels by instruction set. The table has one entry a line of kernels.inc.
+// Kernels by instruction set. The tables have one entry a line of kernels.inc and kernels_i8.inc.
 #pragma once
 
 #include "dispatch/args.h"
@@ -12,10 +12,17 @@ struct KernelTable {
 #undef FASTCONV_KERNEL
 };
 
+struct QuantizedKernelTable {
+#define FASTCONV_KERNEL(name, Args) void (*name)(const Args&);
+#include "dispatch/kernels_i8.inc"
+#undef FASTCONV_KERNEL
+};
+
 struct InstructionSet {
   const char* name;
   KernelTable<float> f32;
   KernelTable<double> f64;
+  QuantizedKernelTable i8;
   template <class T>
   const KernelTable<T>& table() const {
     if constexpr (sizeof(T) == sizeof(float))
