@@ -258,7 +258,7 @@ def _along(
     scales = np.asarray(_scale(scale))
     if scales.dtype != np.float32:
         raise TypeError(f"scale: expected float32, got {scales.dtype}")
-    found = []
+    found: list[npt.NDArray[Any]] = []
     for name, values in (("scale", scales), ("zero_point", zero_point.astype(np.int32))):
         if values.size != 1:
             place = axis.__index__()
