@@ -44,8 +44,10 @@ struct QuantizedDepthwisePlan {
   Axis axis[kSpatial];
   int64_t tap_rows, quad_rows;  // of a filter; by four
   int64_t channel_blocks, columns, row_tasks, task_rows, tasks;
+  bool side_by_side;  // the channels of a position, in x
+  int64_t row_bytes;  // of the copy of a row
   size_t start_at, factor_at, zero_at, weight_at, ones_at, worker_at, worker_bytes, total_bytes;
-  size_t rows_at, tile_at;  // within a worker's region
+  size_t copied_at, rows_at, tile_at;  // within a worker's region
 
   explicit QuantizedDepthwisePlan(const QuantizedConvArgs& arguments)
       : args(arguments), p(*arguments.params), op(arguments) {
@@ -74,13 +76,21 @@ struct QuantizedDepthwisePlan {
     worker_at = regions.end;
     Regions worker;
     worker.reserve(quad_bytes(columns));
-    rows_at = worker.reserve(4 * Reach(axis[2], columns).extent * kChannels);
+    side_by_side = p.x_stride[1] == 1;
+    row_bytes = round_up(Reach(axis[2], columns).extent * kChannels, 64);
+    copied_at = worker.reserve(tap_rows * static_cast<int64_t>(sizeof(int64_t)));
+    rows_at = worker.reserve(side_by_side ? 0 : tap_rows * row_bytes);
     tile_at = worker.reserve(columns * kChannels);
     worker_bytes = worker.end;
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
   }
   QuantizedDepthwisePlan(const QuantizedDepthwisePlan&) = delete;
 
+  // The last block ends with the last channel, and has some of the one before once more: partial
+  // loads are slow.
+  int64_t first_channel(int64_t block) const {
+    return max(0, min(block * kChannels, p.groups - kChannels));
+  }
   // Of a block of channels, in 32-bit integers: [row of quads][column of the filter][j].
   int64_t weight_size() const { return quad_rows * axis[2].taps * 4 * kWeight; }
   ChannelTables tables(char* workspace) const {
@@ -104,7 +114,8 @@ void pack_depthwise(const QuantizedDepthwisePlan<Product>& plan, int64_t block, 
         uint8_t quads[kByteLanes];
         for (int64_t lane = 0; lane < kIntLanes; ++lane)
           for (int64_t i = 0; i < 4; ++i) {
-            const int64_t c = quad_byte(j, lane), m = block * kChannels + c, row = 4 * q + i;
+            const int64_t c = quad_byte(j, lane), m = plan.first_channel(block) + c;
+            const int64_t row = 4 * q + i;
             uint8_t w = 0;
             if (m < p.groups && row < plan.tap_rows)
               w = plan.args.weight[m * p.w_stride[0] + row / p.kernel[1] * p.w_stride[2] +
@@ -118,7 +129,7 @@ void pack_depthwise(const QuantizedDepthwisePlan<Product>& plan, int64_t block, 
   for (int64_t j = 0; j < 4; ++j)
     for (int64_t lane = 0; lane < kIntLanes; ++lane) {
       const int64_t at = block * kChannels + j * kIntLanes + lane;
-      const int64_t c = quad_byte(j, lane), m = block * kChannels + c;
+      const int64_t c = quad_byte(j, lane), m = plan.first_channel(block) + c;
       if (m < p.groups)
         tables.fill(plan.args, plan.op, at, m, sums[c], plan.tap_rows * p.kernel[2]);
       else
@@ -138,10 +149,10 @@ void pack_depthwise_ones(const QuantizedDepthwisePlan<Product>& plan, char* work
   }
 }
 
-// One row of taps under a row of outputs, `count` channels: columns are `step` bytes apart. Null:
-// padding.
+// One row of taps under a row of outputs: columns are `step` bytes apart. Null: padding. `ahead`
+// is fetched meanwhile: a row that the next outputs are the first to read, or data again.
 struct ByteRow {
-  const uint8_t* data;
+  const uint8_t *data, *ahead;
   int64_t step;
 };
 
@@ -150,14 +161,21 @@ inline void interleave_rows(int32_t* to, const ByteRow (&rows)[4], const Reach& 
                             int64_t first, int64_t width, int64_t count, uint8_t flip,
                             int32_t zero) {
   const Bytes padding = Bytes{} + static_cast<uint8_t>(zero);
+  // Up to this column a whole vector ends within the row; other channels in it do no harm.
+  const int64_t step = rows[0].step;
+  const int64_t whole = step > 0 ? width - 1 - ceil_div(kByteLanes - count, step) : -1;
   for (int64_t i = 0; i < reach.extent; ++i, to += 4 * kIntLanes) {
     const int64_t column = first + reach.position(i);
     const bool inside = column >= 0 && column < width;
     Bytes bytes[4];
     FASTCONV_UNROLL
+    for (int r = 0; r < 4; ++r) __builtin_prefetch(rows[r].ahead + column * step);
+    FASTCONV_UNROLL
     for (int r = 0; r < 4; ++r)
       bytes[r] = inside && rows[r].data != nullptr
-                     ? load_bytes<Bytes>(rows[r].data + column * rows[r].step, count) ^ flip
+                     ? load_bytes<Bytes>(rows[r].data + column * step,
+                                         column <= whole ? kByteLanes : count) ^
+                           flip
                      : padding;
     Int32s quads[4];
     zip_quads(quads, bytes[0], bytes[1], bytes[2], bytes[3]);
@@ -232,62 +250,84 @@ void depthwise_tile(const QuantizedDepthwisePlan<Product>& plan, const Reach& re
 }
 
 // A row of outputs of one block of channels, columns [ow, ow + count).
+struct DepthwiseRow {
+  int64_t n, od, oh, ow, count, block;
+};
+
+// The quads under a row. Rows whose channels do not lie side by side are copied first; `copied`
+// says which row of the input is in each place, so that the next row of outputs finds it there.
 template <class Product>
-void run_depthwise_part(const QuantizedDepthwisePlan<Product>& plan, int64_t n, int64_t od,
-                        int64_t oh, int64_t ow, int64_t count, int64_t block, char* workspace,
-                        char* worker) {
-  typedef QuantizedDepthwisePlan<Product> Plan;
-  const ConvParams& p = plan.p;
+void pack_depthwise_quads(const QuantizedDepthwisePlan<Product>& plan, const DepthwiseRow& at,
+                          const Reach& reach, char* worker) {
+  constexpr int64_t kChannels = QuantizedDepthwisePlan<Product>::kChannels;
   const Axis* axis = plan.axis;
-  const int64_t* xs = p.x_stride;
-  const int64_t* ys = p.y_stride;
-  const int64_t c = block * Plan::kChannels, channels = min(Plan::kChannels, p.groups - c);
-  const Reach reach(axis[2], count);
-  const int64_t first = ow * axis[2].step + axis[2].lowest();
-  int32_t* quads = reinterpret_cast<int32_t*>(worker);
-  const bool lie_side_by_side = xs[1] == 1 || channels == 1;
+  const int64_t* xs = plan.p.x_stride;
+  const int64_t c = plan.first_channel(at.block), channels = min(kChannels, plan.p.groups);
+  const int64_t first = at.ow * axis[2].step + axis[2].lowest();
+  int64_t* copied = reinterpret_cast<int64_t*>(worker + plan.copied_at);
   for (int64_t q = 0; q < plan.quad_rows; ++q) {
-    ByteRow rows[4] = {};
-    for (int64_t i = 0; i < 4 && 4 * q + i < plan.tap_rows; ++i) {
-      const int64_t row = 4 * q + i;
-      const int64_t id = od * axis[0].step + axis[0].offset(row / axis[1].taps);
-      const int64_t ih = oh * axis[1].step + axis[1].offset(row % axis[1].taps);
-      if (id < 0 || id >= axis[0].in || ih < 0 || ih >= axis[1].in) continue;
-      const uint8_t* from = plan.args.x + n * xs[0] + c * xs[1] + id * xs[2] + ih * xs[3];
-      rows[i] = {from, xs[4]};
-      if (lie_side_by_side) continue;
-      // A copy of what is read, channels side by side. Packed columns take the place of columns.
-      uint8_t* copy = reinterpret_cast<uint8_t*>(worker + plan.rows_at) +
-                      i * Reach(axis[2], plan.columns).extent * Plan::kChannels;
+    ByteRow rows[4];
+    for (int64_t i = 0; i < 4; ++i) {
+      const int64_t row = 4 * q + i, kd = row / axis[1].taps, kh = row % axis[1].taps;
+      const int64_t id = at.od * axis[0].step + axis[0].offset(kd);
+      const int64_t ih = at.oh * axis[1].step + axis[1].offset(kh);
+      rows[i] = {nullptr, plan.args.x, plan.side_by_side ? xs[4] : channels};
+      if (row >= plan.tap_rows || id < 0 || id >= axis[0].in || ih < 0 || ih >= axis[1].in)
+        continue;
+      const uint8_t* from = plan.args.x + at.n * xs[0] + c * xs[1] + id * xs[2] + ih * xs[3];
+      if (plan.side_by_side) {
+        const bool is_new =
+            ih + axis[1].step > at.oh * axis[1].step + axis[1].offset(axis[1].taps - 1);
+        rows[i].data = from;
+        rows[i].ahead = from + (is_new ? axis[1].step * xs[3] : 0);
+        continue;
+      }
+      const int64_t place = axis[1].offset_step == 1 ? kd * axis[1].taps + ih % axis[1].taps : row;
+      uint8_t* copy = reinterpret_cast<uint8_t*>(worker + plan.rows_at) + place * plan.row_bytes;
+      rows[i].data = rows[i].ahead = copy;
+      if (copied[place] == id * axis[1].in + ih) continue;
+      copied[place] = id * axis[1].in + ih;
       pack_byte_row(copy, reach, axis[2], from, xs, channels, first, plan.op.x_flip,
                     plan.op.x_zero);
-      rows[i] = {copy, channels};
     }
-    int32_t* to = quads + q * reach.extent * 4 * kIntLanes;
-    if (lie_side_by_side)
+    int32_t* to = reinterpret_cast<int32_t*>(worker) + q * reach.extent * 4 * kIntLanes;
+    if (plan.side_by_side)
       interleave_rows(to, rows, reach, first, axis[2].in, channels, plan.op.x_flip, plan.op.x_zero);
-    else
+    else  // packed columns take the place of columns
       interleave_rows(to, rows, Reach(reach.extent, 1, 1, 1), 0, reach.extent, channels, 0,
                       plan.op.x_zero);
   }
-  uint8_t* y = plan.args.y + n * ys[0] + c * ys[1] + od * ys[2] + oh * ys[3] + ow * ys[4];
-  const bool direct = ys[1] == 1 || channels == 1;
+}
+
+template <class Product>
+void run_depthwise_row(const QuantizedDepthwisePlan<Product>& plan, const DepthwiseRow& at,
+                       char* workspace, char* worker) {
+  typedef QuantizedDepthwisePlan<Product> Plan;
+  const int64_t* ys = plan.p.y_stride;
+  const int64_t c = plan.first_channel(at.block);
+  const int64_t channels = min(Plan::kChannels, plan.p.groups);
+  const Reach reach(plan.axis[2], at.count);
+  pack_depthwise_quads(plan, at, reach, worker);
+  uint8_t* y =
+      plan.args.y + at.n * ys[0] + c * ys[1] + at.od * ys[2] + at.oh * ys[3] + at.ow * ys[4];
+  const bool direct = ys[1] == 1;
   uint8_t* out = direct ? y : reinterpret_cast<uint8_t*>(worker + plan.tile_at);
   const int64_t out_position = direct ? ys[4] : channels;
   int64_t i = 0;
   const auto tile = [&](auto width) {
     depthwise_tile<Product, decltype(width)::value>(
-        plan, reach, quads + i * axis[2].step * 4 * kIntLanes, block, workspace,
-        out + i * out_position, out_position, channels);
+        plan, reach,
+        reinterpret_cast<const int32_t*>(worker) + i * plan.axis[2].step * 4 * kIntLanes, at.block,
+        workspace, out + i * out_position, out_position, channels);
     i += decltype(width)::value;
   };
-  while (i + Plan::kColumns <= count) tile(Constant<Plan::kColumns>{});
-  while (i < count) tile(Constant<1>{});
+  while (i + Plan::kColumns <= at.count) tile(Constant<Plan::kColumns>{});
+  while (i < at.count) tile(Constant<1>{});
   if (direct) return;
-  if (ys[4] == 1 || count == 1) {
-    transpose_bytes(y, ys[1], out, channels, count, channels, 0);
+  if (ys[4] == 1 || at.count == 1) {
+    transpose_bytes(y, ys[1], out, channels, at.count, channels, 0);
   } else {
-    for (int64_t k = 0; k < count; ++k)
+    for (int64_t k = 0; k < at.count; ++k)
       for (int64_t j = 0; j < channels; ++j) y[k * ys[4] + j * ys[1]] = out[k * channels + j];
   }
 }
@@ -304,11 +344,25 @@ void run_byte_depthwise(const QuantizedConvArgs& args) {
     const int64_t begin = task % plan.row_tasks * plan.task_rows;
     task /= plan.row_tasks;
     const int64_t od = task % plan.axis[0].out, n = task / plan.axis[0].out;
-    for (int64_t oh = begin; oh < min(begin + plan.task_rows, plan.axis[1].out); ++oh)
-      for (int64_t block = 0; block < plan.channel_blocks; ++block)
-        for (int64_t ow = 0; ow < plan.axis[2].out; ow += plan.columns)
-          run_depthwise_part(plan, n, od, oh, ow, min(plan.columns, plan.axis[2].out - ow), block,
-                             workspace, own);
+    const int64_t end = min(begin + plan.task_rows, plan.axis[1].out);
+    const auto run = [&](int64_t oh, int64_t block, int64_t ow) {
+      const DepthwiseRow row = {n, od, oh, ow, min(plan.columns, plan.axis[2].out - ow), block};
+      run_depthwise_row(plan, row, workspace, own);
+    };
+    // The lines of channels-last data hold several blocks of channels; other rows are copied, and
+    // the rows after them find the copies.
+    if (plan.side_by_side) {
+      for (int64_t oh = begin; oh < end; ++oh)
+        for (int64_t block = 0; block < plan.channel_blocks; ++block)
+          for (int64_t ow = 0; ow < plan.axis[2].out; ow += plan.columns) run(oh, block, ow);
+      return;
+    }
+    int64_t* copied = reinterpret_cast<int64_t*>(own + plan.copied_at);
+    for (int64_t block = 0; block < plan.channel_blocks; ++block)
+      for (int64_t ow = 0; ow < plan.axis[2].out; ow += plan.columns) {
+        for (int64_t i = 0; i < plan.tap_rows; ++i) copied[i] = -1;
+        for (int64_t oh = begin; oh < end; ++oh) run(oh, block, ow);
+      }
   });
 }
 
