@@ -4,6 +4,7 @@ python -m benchmarks            the named layers against every installed peer
 python -m benchmarks errors     accuracy on easy and on hard data
 python -m benchmarks memory     peak memory against PyTorch's
 python -m benchmarks grid       random problems of many kinds of networks against PyTorch
+python -m benchmarks quantized  int8 convolution against ONNX Runtime
 python -m benchmarks report     docs/performance.md from all of these
 python -m benchmarks points     interpolation points of Winograd's transforms
 python -m benchmarks micro      percent of the FMA peak
@@ -36,6 +37,7 @@ OPTIONS = {
     "errors": ("layers", "threads", "isa"),
     "memory": ("layers", "threads", "isa"),
     "grid": ("count", "seed", "threads", "isa"),
+    "quantized": ("layers", "threads", "isa"),
     "micro": ("threads", "isa"),
     "overhead": ("threads", "isa"),
 }
@@ -146,6 +148,12 @@ def _grid(options: argparse.Namespace) -> dict[str, Any]:
     return grid.run(options.count, options.seed, options.threads, options.quick, options.isa)
 
 
+def _quantized(options: argparse.Namespace) -> dict[str, Any]:
+    from . import quantized
+
+    return quantized.run(options.layers, options.threads, options.quick, options.isa)
+
+
 def _points(options: argparse.Namespace) -> dict[str, Any]:
     from . import accuracy
 
@@ -174,6 +182,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] 
     "errors": ("errors", _errors),
     "memory": ("memory", _memory),
     "grid": ("grid", _grid),
+    "quantized": ("quantized", _quantized),
     "points": ("points", _points),
     "micro": ("micro", _micro),
     "overhead": ("overhead", _overhead),

@@ -500,7 +500,7 @@ cdef int quantization(fastconv_quantization *result, _Call call, object scale, o
 
 def qlinear_conv(input, input_scale, input_zero_point, weight, weight_scale, weight_zero_point,
                  output_scale, output_zero_point, bias, stride, padding, dilation, groups, out):
-    """Scales are float32 arrays, zero points arrays or None: then of uint8 outputs."""
+    """Scales and zero points are arrays; zero points may be None."""
     cdef _Call call = _Call.__new__(_Call)
     cdef fastconv_conv_params params
     cdef fastconv_quantization xq, wq, yq

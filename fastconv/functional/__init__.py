@@ -3,11 +3,11 @@
 Arrays in, arrays out. Arguments are whatever NumPy can view without a copy (the buffer
 protocol, ``__array__``, ``__dlpack__`` on the CPU), in float32 or float64 and all of one
 dtype (quantized ones in uint8 or int8: `qlinear_conv`); read-only, strided, reversed and
-broadcast arrays are fine. The logical order of
-dimensions is always (N, C, spatial...); memory layout is a matter of strides: channels-last
-data is passed as a transposed view, and a new output takes the layout of the input. Its
-memory is 64-byte aligned and comes from a pool that reuses it (`runtime.pool_stats`). With
-``out`` the result is written there and `out` itself is returned.
+broadcast arrays are fine. The logical order of dimensions is always (N, C, spatial...); memory
+layout is a matter of strides: channels-last data is passed as a transposed view, and a new
+output takes the layout of the input. Its memory is 64-byte aligned and comes from a pool that
+reuses it (`runtime.pool_stats`). With ``out`` the result is written there and `out` itself is
+returned.
 
 The gradients are in `fastconv.grad`.
 """

@@ -91,8 +91,8 @@ def qlinear_conv(
     >>> image = np.arange(9, dtype=np.uint8).reshape(1, 1, 3, 3)
     >>> filters = np.array([1, 2, -1, 1], np.int8).reshape(1, 1, 2, 2)
     >>> qlinear_conv(image, 0.5, 4, filters, 0.25, 0, 0.25, 100)[0, 0]
-    array([[ 98, 100],
-           [103, 104]], dtype=uint8)
+    array([[ 96,  97],
+           [100, 102]], dtype=uint8)
     """
     return _core.qlinear_conv(
         input,
