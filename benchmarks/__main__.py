@@ -5,6 +5,7 @@ python -m benchmarks errors     accuracy on easy and on hard data
 python -m benchmarks memory     peak memory against PyTorch's
 python -m benchmarks grid       random problems of many kinds of networks against PyTorch
 python -m benchmarks bfloat16   convolutions of bfloat16 against PyTorch's
+python -m benchmarks quantized  int8 convolution against ONNX Runtime
 python -m benchmarks report     docs/performance.md from all of these
 python -m benchmarks points     interpolation points of Winograd's transforms
 python -m benchmarks micro      percent of the FMA peak
@@ -38,6 +39,7 @@ OPTIONS = {
     "memory": ("layers", "threads", "isa"),
     "grid": ("count", "seed", "threads", "isa"),
     "bfloat16": ("layers", "threads", "isa"),
+    "quantized": ("layers", "threads", "isa"),
     "micro": ("threads", "isa"),
     "overhead": ("threads", "isa"),
 }
@@ -154,6 +156,12 @@ def _bfloat16(options: argparse.Namespace) -> dict[str, Any]:
     return bfloat16.run(options.layers, options.threads, options.quick, options.isa)
 
 
+def _quantized(options: argparse.Namespace) -> dict[str, Any]:
+    from . import quantized
+
+    return quantized.run(options.layers, options.threads, options.quick, options.isa)
+
+
 def _points(options: argparse.Namespace) -> dict[str, Any]:
     from . import accuracy
 
@@ -182,6 +190,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] 
     "errors": ("errors", _errors),
     "memory": ("memory", _memory),
     "grid": ("grid", _grid),
+    "quantized": ("quantized", _quantized),
     "points": ("points", _points),
     "bfloat16": ("bfloat16", _bfloat16),
     "micro": ("micro", _micro),

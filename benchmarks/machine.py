@@ -34,7 +34,7 @@ def facts() -> dict[str, Any]:
     info = _read("/proc/cpuinfo")
     model = re.search(r"^model name\s*:\s*(.*)$", info, re.MULTILINE)
     flags = re.search(r"^flags\s*:\s*(.*)$", info, re.MULTILINE)
-    known = ("avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "amx_tile")
+    known = ("avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "avx512_vnni", "amx_tile")
     present = set(flags.group(1).split()) if flags else set()
     memory = re.search(r"^MemTotal:\s*(\d+)", _read("/proc/meminfo"), re.MULTILINE)
     return {

@@ -24,6 +24,8 @@ cdef extern from "fastconv/fastconv.h" nogil:
         FASTCONV_FLOAT64
         FASTCONV_INT64
         FASTCONV_UINT8
+        FASTCONV_INT8
+        FASTCONV_INT32
         FASTCONV_BFLOAT16
 
     ctypedef enum fastconv_activation:
@@ -126,6 +128,11 @@ cdef extern from "fastconv/fastconv.h" nogil:
         uint64_t packed_key
         uint64_t problem_key
 
+    ctypedef struct fastconv_quantization:
+        size_t struct_size
+        const fastconv_tensor *scale
+        const fastconv_tensor *zero_point
+
     ctypedef struct fastconv_cross_entropy_params:
         size_t struct_size
         int64_t ignore_index
@@ -215,6 +222,18 @@ cdef extern from "fastconv/fastconv.h" nogil:
         const fastconv_exec *exec)
     fastconv_status fastconv_conv_set_choice(uint64_t problem_key, int32_t algorithm)
     void fastconv_conv_clear_choices()
+
+    # ---- quantized convolution
+    fastconv_status fastconv_conv_quantized_output_shape(
+        int64_t *output_shape, const fastconv_tensor *input, const fastconv_tensor *weight,
+        const fastconv_conv_params *params)
+    fastconv_status fastconv_conv_quantized_forward(
+        const fastconv_tensor *output, const fastconv_tensor *input,
+        const fastconv_tensor *weight, const fastconv_tensor *bias,
+        const fastconv_quantization *output_quantization,
+        const fastconv_quantization *input_quantization,
+        const fastconv_quantization *weight_quantization, const fastconv_conv_params *params,
+        const fastconv_exec *exec)
 
     # ---- dense
     fastconv_status fastconv_linear_forward(

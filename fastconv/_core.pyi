@@ -9,6 +9,7 @@ from fastconv._typing import (
     Indices,
     OutputSize,
     Padding,
+    Quantized,
     Shape,
     Size,
     Weight,
@@ -29,6 +30,22 @@ def conv_forward(
     residual: ArrayLike | None,
     out: Array | None,
 ) -> Array: ...
+def qlinear_conv(
+    input: ArrayLike,
+    input_scale: ArrayLike,
+    input_zero_point: ArrayLike | None,
+    weight: ArrayLike,
+    weight_scale: ArrayLike,
+    weight_zero_point: ArrayLike | None,
+    output_scale: ArrayLike,
+    output_zero_point: ArrayLike | None,
+    bias: ArrayLike | None,
+    stride: Size,
+    padding: Padding,
+    dilation: Size,
+    groups: SupportsIndex,
+    out: Quantized | None,
+) -> Quantized: ...
 def conv_transpose_forward(
     nd: int,
     input: ArrayLike,

@@ -60,14 +60,16 @@ cdef extern from *:
         void (*deleter)(fastconv_dlpack *) noexcept
 
 cdef enum:
-    MAX_OPERANDS = 9
+    MAX_OPERANDS = 10
     MAX_ISAS = 16
     DLPACK_CPU = 1
     DLPACK_BFLOAT = 4
 
 cdef char NATIVE_ORDER = b"<" if sys.byteorder == "little" else b">"
 cdef tuple DTYPES = (
-    np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint8))
+    np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint8),
+    np.dtype(np.int8), np.dtype(np.int32))
+cdef int32_t[7] ITEM_SIZES = [4, 8, 8, 1, 1, 4, 2]
 cdef tuple COMPUTATIONS = (  # in the order of fastconv_conv_computation
     "forward", "backward_input", "backward_weight", "conv_transpose")
 cdef tuple PRECISIONS = ("high", "highest")  # in the order of fastconv_precision
@@ -207,7 +209,7 @@ cdef object bfloat16_bits(object array):
     return None
 
 
-cdef object unsupported(object array, str name, bint writable=False):
+cdef object unsupported(object array, str name, bint writable=False, bint quantized=False):
     """The exception for a buffer that is read-only or whose dtype is none of ours."""
     try:
         if writable and memoryview(array).readonly:
@@ -217,6 +219,8 @@ cdef object unsupported(object array, str name, bint writable=False):
     expected = "int64" if name in ("indices", "target") else "float32 or float64"
     if name == "argmax":
         expected = "uint8"
+    elif quantized:
+        expected = "uint8 or int8, float32 of scales, int32 of bias"
     return TypeError(f"{name}: dtype {np.asarray(array).dtype} is not supported; "
                      f"expected {expected} in native byte order")
 
@@ -236,6 +240,10 @@ cdef int dtype_code(const Py_buffer *view) noexcept:
         return FASTCONV_FLOAT64
     if code[0] == b"B":
         return FASTCONV_UINT8
+    if code[0] == b"b":
+        return FASTCONV_INT8
+    if code[0] == b"i" and view.itemsize == 4:
+        return FASTCONV_INT32
     return FASTCONV_INT64 if code[0] in (b"l", b"q") and view.itemsize == 8 else -1
 
 
@@ -359,6 +367,7 @@ cdef class _Call:
     cdef object result  # of the last `output`
     cdef object bfloat16  # NumPy's dtype of the operands, if it is that
     cdef bint unbatched  # the first operand came without a batch dimension
+    cdef bint quantized  # operands may be bytes
     cdef tuple packed  # of a PackedWeight: its state
     cdef _Memory filters  # its form that the call reads
     cdef int count
@@ -393,15 +402,15 @@ cdef class _Call:
         except (BufferError, ValueError):
             bits = bfloat16_bits(array)
             if bits is None:
-                raise unsupported(array, name, writable) from None
+                raise unsupported(array, name, writable, self.quantized) from None
             if writable and not bits.flags.writeable:
                 raise ValueError(f"{name}: the array is read-only") from None
             PyObject_GetBuffer(bits, view, flags)
             self.bfloat16 = array.dtype
         self.count += 1
         tensor.dtype = dtype_code(view) if bits is None else FASTCONV_BFLOAT16
-        if tensor.dtype < 0 or (tensor.dtype == FASTCONV_UINT8 and name != "argmax"):
-            raise unsupported(array, name)
+        if tensor.dtype < 0 or not self.allows(tensor.dtype, array, name):
+            raise unsupported(array, name, False, self.quantized)
         if view.ndim > FASTCONV_MAX_NDIM:
             raise ValueError(f"{name}: expected at most {FASTCONV_MAX_NDIM} dimensions, "
                              f"got shape {np.shape(array)}")
@@ -423,6 +432,14 @@ cdef class _Call:
         self.count -= 1
         PyBuffer_Release(view)
         return self.take(np.array(array, order="K"), name, ndim)
+
+    cdef bint allows(self, int dtype, object array, str name) noexcept:
+        """Whether an argument may have a dtype that the library knows."""
+        if dtype in (FASTCONV_UINT8, FASTCONV_INT8, FASTCONV_INT32):
+            if self.quantized:
+                return not isinstance(array, (bytes, bytearray))  # which are text, not numbers
+            return dtype == FASTCONV_UINT8 and name == "argmax"
+        return True
 
     cdef fastconv_tensor *take_weight(self, object weight) except NULL:
         if type(weight) is PackedWeight:
@@ -468,8 +485,7 @@ cdef class _Call:
         dimension; without `like` it is contiguous.
         """
         cdef fastconv_tensor *tensor = &self.tensors[self.count]
-        cdef int64_t itemsize = (1 if dtype == FASTCONV_UINT8 else 2 if dtype == FASTCONV_BFLOAT16
-                                 else 4 if dtype == FASTCONV_FLOAT32 else 8)
+        cdef int64_t itemsize = ITEM_SIZES[dtype]
         cdef int64_t items = 1
         cdef int64_t strides[FASTCONV_MAX_NDIM]
         cdef int axes[FASTCONV_MAX_NDIM]
@@ -571,6 +587,43 @@ def conv_forward(int nd, input, weight, bias, stride, padding, dilation, groups,
         call.use_packed(FASTCONV_FORWARD, y, x, w, &params)
     with nogil:
         check(fastconv_conv_forward(y, x, w, &end, &params, &call.context))
+    return call.result
+
+
+cdef int quantization(fastconv_quantization *result, _Call call, object scale, object zero_point,
+                      str name) except -1:
+    memset(result, 0, sizeof(fastconv_quantization))
+    result.struct_size = sizeof(fastconv_quantization)
+    result.scale = call.take(scale, name + "_scale")
+    if zero_point is not None:
+        result.zero_point = call.take(zero_point, name + "_zero_point")
+    return 0
+
+
+def qlinear_conv(input, input_scale, input_zero_point, weight, weight_scale, weight_zero_point,
+                 output_scale, output_zero_point, bias, stride, padding, dilation, groups, out):
+    """Scales and zero points are arrays; zero points may be None."""
+    cdef _Call call = _Call.__new__(_Call)
+    cdef fastconv_conv_params params
+    cdef fastconv_quantization xq, wq, yq
+    cdef int64_t shape[5]
+    cdef int nd = np.ndim(weight) - 2
+    call.quantized = True
+    if not 1 <= nd <= 3:
+        raise ValueError(f"weight: expected 3 to 5 dimensions, got {nd + 2}")
+    conv_params(&params, nd, stride, padding, dilation, groups)
+    cdef fastconv_tensor *x = call.take(input, "input", nd + 2)
+    cdef fastconv_tensor *w = call.take(weight, "weight")
+    cdef fastconv_tensor *b = optional(call, bias, "bias")
+    quantization(&xq, call, input_scale, input_zero_point, "input")
+    quantization(&wq, call, weight_scale, weight_zero_point, "weight")
+    quantization(&yq, call, output_scale, output_zero_point, "output")
+    check(fastconv_conv_quantized_output_shape(shape, x, w, &params))
+    cdef int dtype = x.dtype if yq.zero_point == NULL else yq.zero_point.dtype
+    cdef fastconv_tensor *y = call.output(out, dtype, x.ndim, shape, x)
+    with nogil:
+        check(fastconv_conv_quantized_forward(
+            y, x, w, b, &yq, &xq, &wq, &params, &call.context))
     return call.result
 
 

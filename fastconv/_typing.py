@@ -20,6 +20,8 @@ Array: TypeAlias = npt.NDArray[np.floating[Any]]
 Indices: TypeAlias = npt.NDArray[np.int64]
 #: Positions in a pooling window.
 Argmax: TypeAlias = npt.NDArray[np.uint8]
+#: uint8 or int8.
+Quantized: TypeAlias = npt.NDArray[np.integer[Any]]
 #: One integer for all spatial dimensions, or one each.
 Size: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 #: The same, or None for a dimension that stays as it is.

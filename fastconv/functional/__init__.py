@@ -2,11 +2,12 @@
 
 Arrays in, arrays out. Arguments are whatever NumPy can view without a copy (the buffer
 protocol, ``__array__``, ``__dlpack__`` on the CPU), in float32 or float64 and all of one
-dtype; read-only, strided, reversed and broadcast arrays are fine. The logical order of
-dimensions is always (N, C, spatial...); memory layout is a matter of strides: channels-last
-data is passed as a transposed view, and a new output takes the layout of the input. Its
-memory is 64-byte aligned and comes from a pool that reuses it (`runtime.pool_stats`). With
-``out`` the result is written there and `out` itself is returned.
+dtype (quantized ones in uint8 or int8: `qlinear_conv`); read-only, strided, reversed and
+broadcast arrays are fine. The logical order of dimensions is always (N, C, spatial...); memory
+layout is a matter of strides: channels-last data is passed as a transposed view, and a new
+output takes the layout of the input. Its memory is 64-byte aligned and comes from a pool that
+reuses it (`runtime.pool_stats`). With ``out`` the result is written there and `out` itself is
+returned.
 
 Convolutions and their gradients also take bfloat16: arrays of ml_dtypes' dtype, or tensors of
 others through DLPack, whose results are such arrays. They sum in float32, add bias and residual
@@ -92,6 +93,11 @@ from fastconv.functional.pooling import (
     max_unpool2d,
     max_unpool3d,
 )
+from fastconv.functional.quantization import (
+    dequantize_linear,
+    qlinear_conv,
+    quantize_linear,
+)
 
 __all__ = [
     "PackedWeight",
@@ -114,6 +120,7 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "cross_entropy",
+    "dequantize_linear",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -140,6 +147,8 @@ __all__ = [
     "max_unpool2d",
     "max_unpool3d",
     "mish",
+    "qlinear_conv",
+    "quantize_linear",
     "relu",
     "relu6",
     "selu",

@@ -136,29 +136,17 @@ fastconv_status check_count(const char* name, const int64_t* shape, int ndim) {
   return FASTCONV_OK;
 }
 
-}  // namespace
-
-bool window_output(const WindowAxis& axis, bool ceil_mode, int64_t* out) {
-  int64_t padded, extent;
-  if (__builtin_add_overflow(axis.in, axis.pad_before, &padded) ||
-      __builtin_add_overflow(padded, axis.pad_after, &padded) ||
-      __builtin_mul_overflow(axis.kernel - 1, axis.dilation, &extent) || extent >= padded)
-    return false;
-  const int64_t last = padded - extent - 1;  // where a window may begin, at most
-  *out = last / axis.stride + 1;
-  if (ceil_mode && last % axis.stride != 0 && *out <= (axis.in + axis.pad_before - 1) / axis.stride)
-    ++*out;
-  return true;
-}
-
-fastconv_status make_conv(Argument x, Argument weight, Argument y,
-                          const fastconv_conv_params* params, ConvParams* p) {
+// make_conv for the dtypes that check_dtypes() and, unless y is null, check_output_dtype() allow.
+template <class CheckDtypes, class CheckOutputDtype>
+fastconv_status make_conv_of(Argument x, Argument weight, Argument y,
+                             const fastconv_conv_params* params, ConvParams* p,
+                             const CheckDtypes& check_dtypes,
+                             const CheckOutputDtype& check_output_dtype) {
   FASTCONV_TRY(check_params(params, "fastconv_conv_params"));
   const int ndim = params->spatial_ndim + 2;
   FASTCONV_TRY(check_tensor(x, ndim, ndim));
   FASTCONV_TRY(check_tensor(weight, ndim, ndim));
-  FASTCONV_TRY(check_conv_dtype(x));
-  FASTCONV_TRY(check_same_dtype(weight, x));
+  FASTCONV_TRY(check_dtypes());
   const int64_t groups = params->groups;
   const int64_t in_channels = x->shape[1], out_channels = weight->shape[0];
   if (in_channels < 1)
@@ -198,10 +186,44 @@ fastconv_status make_conv(Argument x, Argument weight, Argument y,
   FASTCONV_TRY(check_count("output", shape, ndim));
   if (y.tensor == nullptr) return FASTCONV_OK;
   FASTCONV_TRY(check_tensor(y, ndim, ndim));
-  FASTCONV_TRY(check_same_dtype(y, x));
+  FASTCONV_TRY(check_output_dtype());
   FASTCONV_TRY(check_shape(y, shape, ndim, "from the other arguments"));
   spread_strides(*y.tensor, p->y_stride);
   return FASTCONV_OK;
+}
+
+}  // namespace
+
+bool window_output(const WindowAxis& axis, bool ceil_mode, int64_t* out) {
+  int64_t padded, extent;
+  if (__builtin_add_overflow(axis.in, axis.pad_before, &padded) ||
+      __builtin_add_overflow(padded, axis.pad_after, &padded) ||
+      __builtin_mul_overflow(axis.kernel - 1, axis.dilation, &extent) || extent >= padded)
+    return false;
+  const int64_t last = padded - extent - 1;  // where a window may begin, at most
+  *out = last / axis.stride + 1;
+  if (ceil_mode && last % axis.stride != 0 && *out <= (axis.in + axis.pad_before - 1) / axis.stride)
+    ++*out;
+  return true;
+}
+
+fastconv_status make_conv(Argument x, Argument weight, Argument y,
+                          const fastconv_conv_params* params, ConvParams* p) {
+  const auto check_dtypes = [&] {
+    FASTCONV_TRY(check_conv_dtype(x));
+    return check_same_dtype(weight, x);
+  };
+  return make_conv_of(x, weight, y, params, p, check_dtypes,
+                      [&] { return check_same_dtype(y, x); });
+}
+
+fastconv_status make_quantized_conv(Argument x, Argument weight, Argument y,
+                                    const fastconv_conv_params* params, ConvParams* p) {
+  const auto check_dtypes = [&] {
+    FASTCONV_TRY(check_quantized(x));
+    return check_quantized(weight);
+  };
+  return make_conv_of(x, weight, y, params, p, check_dtypes, [&] { return check_quantized(y); });
 }
 
 fastconv_status check_activation(int32_t kind, double alpha, double beta, Activation* activation) {

@@ -26,6 +26,9 @@ fastconv_status check_float(Argument argument);
 fastconv_status check_conv_dtype(Argument argument);  // bfloat16, too
 fastconv_status check_int64(Argument argument);
 fastconv_status check_uint8(Argument argument);
+fastconv_status check_int32(Argument argument);
+fastconv_status check_float32(Argument argument);
+fastconv_status check_quantized(Argument argument);  // uint8 or int8
 fastconv_status check_same_dtype(Argument argument, Argument like);
 fastconv_status check_shape(Argument argument, const int64_t* shape, int ndim, const char* why);
 // Every element of an output has a place of its own, apart from the bytes of `other`.
@@ -45,6 +48,9 @@ bool window_output(const WindowAxis& axis, bool ceil_mode, int64_t* out);
 // epilogue's fields. `y` may be null: then p->out says what its spatial shape has to be.
 fastconv_status make_conv(Argument x, Argument weight, Argument y,
                           const fastconv_conv_params* params, ConvParams* p);
+// The same of uint8 and int8 tensors, each of either type.
+fastconv_status make_quantized_conv(Argument x, Argument weight, Argument y,
+                                    const fastconv_conv_params* params, ConvParams* p);
 // A known function whose parameters are numbers it is defined for.
 fastconv_status check_activation(int32_t kind, double alpha, double beta, Activation* activation);
 fastconv_status set_epilogue(const fastconv_epilogue* epilogue, Argument output, ConvParams* p);

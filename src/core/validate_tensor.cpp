@@ -19,6 +19,10 @@ const char* dtype_name(int32_t dtype) {
       return "int64";
     case FASTCONV_UINT8:
       return "uint8";
+    case FASTCONV_INT8:
+      return "int8";
+    case FASTCONV_INT32:
+      return "int32";
     case FASTCONV_BFLOAT16:
       return "bfloat16";
     default:
@@ -29,10 +33,12 @@ const char* dtype_name(int32_t dtype) {
 int64_t item_size(int32_t dtype) {
   switch (dtype) {
     case FASTCONV_UINT8:
+    case FASTCONV_INT8:
       return 1;
     case FASTCONV_BFLOAT16:
       return 2;
     case FASTCONV_FLOAT32:
+    case FASTCONV_INT32:
       return 4;
     default:
       return 8;
@@ -149,6 +155,24 @@ fastconv_status check_int64(Argument argument) {
 fastconv_status check_uint8(Argument argument) {
   if (argument->dtype == FASTCONV_UINT8) return FASTCONV_OK;
   return fail(FASTCONV_INVALID_TYPE, "%s: expected uint8, got %s", argument.name,
+              dtype_name(argument->dtype));
+}
+
+fastconv_status check_int32(Argument argument) {
+  if (argument->dtype == FASTCONV_INT32) return FASTCONV_OK;
+  return fail(FASTCONV_INVALID_TYPE, "%s: expected int32, got %s", argument.name,
+              dtype_name(argument->dtype));
+}
+
+fastconv_status check_float32(Argument argument) {
+  if (argument->dtype == FASTCONV_FLOAT32) return FASTCONV_OK;
+  return fail(FASTCONV_INVALID_TYPE, "%s: expected float32, got %s", argument.name,
+              dtype_name(argument->dtype));
+}
+
+fastconv_status check_quantized(Argument argument) {
+  if (argument->dtype == FASTCONV_UINT8 || argument->dtype == FASTCONV_INT8) return FASTCONV_OK;
+  return fail(FASTCONV_INVALID_TYPE, "%s: expected uint8 or int8, got %s", argument.name,
               dtype_name(argument->dtype));
 }
 

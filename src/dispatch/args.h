@@ -65,6 +65,26 @@ struct ConvArgs {
   Exec exec;
 };
 
+// y = saturate(round((sum over taps of (x - x_zero) * (w - w_zero) + bias) * x_scale * w_scale /
+// y_scale) + y_zero), forward only; the strides of params are in bytes. Scales and zero points of
+// the filters are one for each output channel, or all the same (stride 0).
+struct QuantizedConvArgs {
+  const ConvParams* params;
+  const uint8_t* x;
+  const uint8_t* weight;
+  uint8_t* y;
+  bool x_signed, w_signed, y_signed;  // int8, else uint8
+  int32_t x_zero, y_zero;
+  float x_scale, y_scale;
+  const float* w_scale;
+  const uint8_t* w_zero;  // in the type of the filters, or null: 0
+  int64_t w_scale_stride, w_zero_stride;
+  const int32_t* bias;     // or null
+  bool vnni;               // the CPU has AVX512-VNNI
+  size_t* workspace_size;  // where the *_workspace kernel answers
+  Exec exec;
+};
+
 // y[n, m] = activation(sum over k of a[m, k] * x[n, k] + bias[m] + residual[n, m]) for 1 to 4
 // rows n; a_stride[0] (of m) or a_stride[1] (of k) is 1.
 template <class T>

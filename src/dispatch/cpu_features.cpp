@@ -1,6 +1,7 @@
 // Compiled with baseline flags only: it runs before anything is known about the CPU.
 #include "dispatch/cpu_features.h"
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -22,7 +23,7 @@ uint64_t saved_registers() {
 }
 
 struct Features {
-  bool avx2 = false, avx512 = false, avx512_bf16 = false;
+  bool avx2 = false, avx512 = false, avx512_bf16 = false, avx512_vnni = false;
   Features() {
     uint32_t eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return;
@@ -33,6 +34,7 @@ struct Features {
     avx2 = fma && (ebx & bit_AVX2) && (saved & kYmm) == kYmm;
     avx512 = avx2 && (ebx & bit_AVX512F) && (ebx & bit_AVX512BW) && (ebx & bit_AVX512DQ) &&
              (ebx & bit_AVX512VL) && (saved & kZmm) == kZmm;
+    avx512_vnni = avx512 && (ecx & bit_AVX512VNNI);
     constexpr uint32_t kBf16 = 1u << 5;
     avx512_bf16 = avx512 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & kBf16);
   }
@@ -58,17 +60,21 @@ bool cpu_supports(const char* isa) {
 }
 
 bool cpu_has(Extension extension) {
-  static const bool hidden = hides_extensions();
-  if (hidden) return false;
+  // A bit for each, looked up once: CPUID takes microseconds on a virtual machine.
+  static std::atomic<int> known{-1};
+  int extensions = known.load(std::memory_order_relaxed);
+  if (extensions < 0) {
+    extensions = 0;
 #if defined(__x86_64__)
-  static const Features features;
-  switch (extension) {
-    case Extension::avx512_bf16:
-      return features.avx512_bf16;
-  }
+    if (!hides_extensions()) {
+      const Features features;
+      if (features.avx512_bf16) extensions |= 1 << static_cast<int>(Extension::avx512_bf16);
+      if (features.avx512_vnni) extensions |= 1 << static_cast<int>(Extension::avx512_vnni);
+    }
 #endif
-  (void)extension;
-  return false;
+    known.store(extensions, std::memory_order_relaxed);
+  }
+  return extensions >> static_cast<int>(extension) & 1;
 }
 
 }  // namespace fastconv

@@ -6,9 +6,11 @@ namespace fastconv {
 // Whether kernels compiled for the named instruction set (src/cmake/isa.cmake) may run here.
 bool cpu_supports(const char* isa);
 
-// Instructions that some processors have beside those of an instruction set, and that kernels
-// written for it use where they may. FASTCONV_NO_EXTENSIONS=1 in the environment hides them.
-enum class Extension { avx512_bf16 };
+// Instructions that some processors have beside those of an instruction set, which its kernels use
+// where they may. The results are the same bits without.
+enum class Extension { avx512_bf16, avx512_vnni };
+
+// Whether the CPU has them; false for all if FASTCONV_NO_EXTENSIONS is set and neither "" nor "0".
 bool cpu_has(Extension extension);
 
 }  // namespace fastconv

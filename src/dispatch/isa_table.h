@@ -21,6 +21,9 @@ namespace fastconv {
   void FASTCONV_CAT(name, bf16, FASTCONV_ISA)(const Args<BFloat16>& args);
 #include "dispatch/kernels_bf16.inc"
 #undef FASTCONV_KERNEL
+#define FASTCONV_KERNEL(name, Args) void FASTCONV_CAT(name, i8, FASTCONV_ISA)(const Args& args);
+#include "dispatch/kernels_i8.inc"
+#undef FASTCONV_KERNEL
 
 extern const InstructionSet FASTCONV_TABLE(FASTCONV_ISA);
 const InstructionSet FASTCONV_TABLE(FASTCONV_ISA) = {FASTCONV_TEXT(FASTCONV_ISA),
@@ -37,6 +40,11 @@ const InstructionSet FASTCONV_TABLE(FASTCONV_ISA) = {FASTCONV_TEXT(FASTCONV_ISA)
                                                      {
 #define FASTCONV_KERNEL(name, Args) &FASTCONV_CAT(name, bf16, FASTCONV_ISA),
 #include "dispatch/kernels_bf16.inc"
+#undef FASTCONV_KERNEL
+                                                     },
+                                                     {
+#define FASTCONV_KERNEL(name, Args) &FASTCONV_CAT(name, i8, FASTCONV_ISA),
+#include "dispatch/kernels_i8.inc"
 #undef FASTCONV_KERNEL
                                                      }};
 

@@ -23,3 +23,10 @@
   void FASTCONV_CAT(name, bf16, FASTCONV_ISA)(const Args<BFloat16>& args);                \
   void FASTCONV_CAT(name, bf16, FASTCONV_ISA)(const Args<BFloat16>& args) { name(args); } \
   }
+
+// The same for an entry of kernels_i8.inc, which has one.
+#define FASTCONV_EXPORT_I8(name, Args)                                        \
+  namespace fastconv {                                                        \
+  void FASTCONV_CAT(name, i8, FASTCONV_ISA)(const Args& args);                \
+  void FASTCONV_CAT(name, i8, FASTCONV_ISA)(const Args& args) { name(args); } \
+  }

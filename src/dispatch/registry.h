@@ -1,5 +1,5 @@
-// Kernels by instruction set. A table has one entry a line of kernels.inc, for bfloat16 of
-// kernels_bf16.inc.
+// Kernels by instruction set. The tables have one entry a line of kernels.inc, for bfloat16 of
+// kernels_bf16.inc, for quantized data of kernels_i8.inc.
 #pragma once
 
 #include "dispatch/args.h"
@@ -20,11 +20,18 @@ struct KernelTable<BFloat16> {
 #undef FASTCONV_KERNEL
 };
 
+struct QuantizedKernelTable {
+#define FASTCONV_KERNEL(name, Args) void (*name)(const Args&);
+#include "dispatch/kernels_i8.inc"
+#undef FASTCONV_KERNEL
+};
+
 struct InstructionSet {
   const char* name;
   KernelTable<float> f32;
   KernelTable<double> f64;
   KernelTable<BFloat16> bf16;
+  QuantizedKernelTable i8;
   template <class T>
   const KernelTable<T>& table() const {
     if constexpr (sizeof(T) == sizeof(float))

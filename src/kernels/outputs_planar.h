@@ -53,6 +53,7 @@ struct FromPlanar {
   static void make_steps(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
                          int64_t first, int64_t last, BatchStep* steps) {
     const PatchLayout layout(phase.axis, block.rows, block.columns, sizeof(T));
+    if (first == last) return;  // a phase may have no taps
     const Axis* axis = phase.axis;
     const int64_t taps = phase.taps();
     int64_t c = first / taps * kChannelBlock, kw = first % taps % axis[2].taps;

@@ -52,7 +52,9 @@ typedef enum fastconv_dtype {
   FASTCONV_FLOAT32 = 0,
   FASTCONV_FLOAT64 = 1,
   FASTCONV_INT64 = 2, /* indices and class labels only */
-  FASTCONV_UINT8 = 3, /* argmax of a pooling window only */
+  FASTCONV_UINT8 = 3, /* argmax of a pooling window, and quantized tensors */
+  FASTCONV_INT8 = 4,  /* quantized tensors only */
+  FASTCONV_INT32 = 5, /* biases of quantized convolutions only */
   /* The upper half of a float32; convolutions only, and then all operands. Denormal numbers
    * count as zeros, read or written. */
   FASTCONV_BFLOAT16 = 6
@@ -291,6 +293,35 @@ FASTCONV_API fastconv_status fastconv_conv_pack_weight(
  * `algorithm` from now on (where it applies); 0 returns to the library's choice. */
 FASTCONV_API fastconv_status fastconv_conv_set_choice(uint64_t problem_key, int32_t algorithm);
 FASTCONV_API void fastconv_conv_clear_choices(void);
+
+/* ---- quantized convolution -----------------------------------------------------------
+ * A quantized tensor of uint8 or int8 stands for scale * (element - zero_point). */
+typedef struct fastconv_quantization {
+  size_t struct_size;
+  /* float32, positive and finite. One element or, of filters, one for each output channel. */
+  const fastconv_tensor *scale;
+  /* In the type of the tensor that it belongs to, of as many elements; NULL: 0. */
+  const fastconv_tensor *zero_point;
+} fastconv_quantization;
+
+/* output[n, oc, o] = saturate(round(factor[oc] * (bias[oc] + sum over ic, k of
+ *     (input[n, ic, ...] - input zero) * (weight[oc, ic, k] - weight zero[oc]))) + output zero),
+ * factor[oc] = input scale * weight scale[oc] / output scale,
+ * with the shapes of fastconv_conv_forward; padding counts as the input's zero point. input,
+ * weight and output are uint8 or int8, each on its own; bias is int32 (OC,) or NULL, in units of
+ * input scale * weight scale. Sums are 32-bit integers modulo 2^32, which 33 025 products never
+ * exceed; factor is rounded to float32 after each of its two operations, and so is its product
+ * with the sum; round is to nearest, ties to even. These are the bits of ONNX Runtime's
+ * QLinearConv, on every instruction set. Of exec only num_threads counts. */
+FASTCONV_API fastconv_status fastconv_conv_quantized_output_shape(
+    int64_t output_shape[FASTCONV_MAX_NDIM], const fastconv_tensor *input,
+    const fastconv_tensor *weight, const fastconv_conv_params *params);
+FASTCONV_API fastconv_status fastconv_conv_quantized_forward(
+    const fastconv_tensor *output, const fastconv_tensor *input, const fastconv_tensor *weight,
+    const fastconv_tensor *bias, const fastconv_quantization *output_quantization,
+    const fastconv_quantization *input_quantization,
+    const fastconv_quantization *weight_quantization, const fastconv_conv_params *params,
+    const fastconv_exec *exec);
 
 /* ---- dense -------------------------------------------------------------------------
  * input (N, in)  weight (out, in)  output (N, out):  output = input weight^T + bias */
