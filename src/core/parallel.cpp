@@ -26,34 +26,25 @@ std::atomic_flag busy = ATOMIC_FLAG_INIT;
 
 // On a core that something else is using, a worker may be off the CPU for a scheduler's slice
 // of milliseconds, and the barrier at the end of a region waits for it: training a small
-// network beside one busy process took 30 times as long on two threads as on one. So a region
-// whose end is waited for much longer than its work took is answered by beginning the next
-// regions on one thread (which changes no bits), twice as many at each further time; regions
-// that end in time take that back. A region that then turns out to have more work than such a
-// wait would cost is shared out all the same.
+// network beside one busy process took 30 times as long on two threads as on one. So what
+// regions wait for a stalled worker is averaged, and a region begins on one thread (which changes
+// no bits) for as long as sharing it out is expected to cost; what is left then is shared out.
+// Rare stalls, which every machine has, cost long regions nothing, and short ones are alone only
+// where stalls are the rule.
 class Patience {
  public:
-  static constexpr double kStall = 1e-3;  // seconds
-
-  bool begin_alone() {
-    int left = alone_left_.load(std::memory_order_relaxed);
-    if (left <= 0) return false;
-    alone_left_.store(left - 1, std::memory_order_relaxed);
-    return true;
+  double begin_alone() const { return expected_ > kNegligible ? expected_ : 0; }
+  // A region waited `stall` seconds longer than for a last task.
+  void shared(double stall) {
+    expected_ += (std::clamp(stall, 0.0, kLongest) - expected_) / kRegions;
   }
-  void region_ended(double working, double waiting) {
-    if (waiting > kStall && waiting > 2 * working) {
-      alone_left_.store(penalty_, std::memory_order_relaxed);
-      penalty_ = std::min(2 * penalty_, kMostCalls);
-    } else if (penalty_ > kFewestCalls) {
-      --penalty_;
-    }
-  }
+  // A region was over before it would have been shared out: now and then one has to be, to learn
+  // whether that is still right.
+  void alone() { expected_ *= 1 - kForgotten; }
 
  private:
-  static constexpr int kFewestCalls = 8, kMostCalls = 1024;
-  std::atomic<int> alone_left_{0};
-  int penalty_ = kFewestCalls;  // of the thread that holds `busy`
+  static constexpr double kNegligible = 5e-6, kLongest = 10e-3, kRegions = 50, kForgotten = 2e-3;
+  double expected_ = 0;  // of the thread that holds `busy`
 };
 Patience patience;
 
@@ -125,8 +116,8 @@ void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int),
     return;
   }
   int64_t first = 0;
-  if (patience.begin_alone()) {
-    const double end = now() + Patience::kStall;
+  if (const double alone = patience.begin_alone(); alone > 0) {
+    const double end = now() + alone;
     do {
       body(context, first++, 0);
     } while (first < tasks && now() < end);
@@ -134,18 +125,23 @@ void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int),
   if (const int team = static_cast<int>(std::min<int64_t>(tasks - first, most)); team > 1) {
     // Tasks are handed out one at a time: cores of a shared machine are never equally fast.
     std::atomic<int64_t> next{first};
-    const double begin = now();
-    double done = begin;  // when the calling thread had no more to do
+    double done = 0, longest = 0;  // of the calling thread: its last task's end, its longest task
 #pragma omp parallel num_threads(team)
     {
       const int worker = omp_get_thread_num();
-      for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;)
+      double time = worker == 0 ? now() : 0;
+      for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
         body(context, task, worker);
-      if (worker == 0) done = now();
+        if (worker > 0) continue;
+        done = now();
+        longest = std::max(longest, done - time);
+        time = done;
+      }
     }
-    patience.region_ended(done - begin, now() - done);
-  } else if (team == 1) {
-    body(context, first, 0);
+    if (longest > 0) patience.shared(now() - done - longest);
+  } else {
+    if (team == 1) body(context, first, 0);
+    patience.alone();
   }
   busy.clear(std::memory_order_release);
 }
