@@ -43,7 +43,7 @@ class Patience {
   void alone() { expected_ *= 1 - kForgotten; }
 
  private:
-  static constexpr double kNegligible = 5e-6, kLongest = 10e-3, kRegions = 50, kForgotten = 2e-3;
+  static constexpr double kNegligible = 5e-6, kLongest = 10e-3, kRegions = 30, kForgotten = 5e-4;
   double expected_ = 0;  // of the thread that holds `busy`
 };
 Patience patience;
