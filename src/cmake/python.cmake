@@ -2,11 +2,12 @@
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module ${SKBUILD_SABI_COMPONENT})
 
 # --depfile makes an edit of a .pxd rebuild the module.
+file(GLOB FASTCONV_CYTHON_SOURCES CONFIGURE_DEPENDS fastconv/*.pyx fastconv/*.pxd fastconv/*.pxi)
 add_custom_command(
   OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/_core.c
   COMMAND Python::Interpreter -m cython -3 --depfile --output-file
           ${CMAKE_CURRENT_BINARY_DIR}/_core.c ${CMAKE_CURRENT_SOURCE_DIR}/fastconv/_core.pyx
-  DEPENDS fastconv/_core.pyx fastconv/_capi.pxd fastconv/_arguments.pxd
+  DEPENDS ${FASTCONV_CYTHON_SOURCES}
   DEPFILE ${CMAKE_CURRENT_BINARY_DIR}/_core.c.dep
   VERBATIM)
 if(SKBUILD_SABI_VERSION)
