@@ -30,7 +30,7 @@ int fastconv_get_num_threads(void) { return default_threads(); }
 fastconv_status fastconv_alloc(void** memory, size_t size) {
   if (memory == nullptr)
     return fail(FASTCONV_INVALID_ARGUMENT, "memory: expected a pointer, got NULL");
-  *memory = pool_acquire(size);
+  *memory = pool_acquire(size, Use::kResult);
   if (*memory == nullptr) return fail(FASTCONV_OUT_OF_MEMORY, "no memory for %zu bytes", size);
   return FASTCONV_OK;
 }

@@ -118,18 +118,34 @@ size_t trim_locked(size_t keep) {
   return freed;
 }
 
+// A free block of at least this class and below `end`, the smallest; or null.
+Block* take_free(int index, int end) {
+  for (; index < end; ++index) {
+    Block* block = free_blocks[index];
+    if (block == nullptr) continue;
+    free_blocks[index] = block->next;
+    cached -= block->size;
+    return block;
+  }
+  return nullptr;
+}
+
+void destroy_largest_free() {
+  for (int index = kClasses - 1; index >= 0; --index)
+    if (Block* block = take_free(index, index + 1)) return destroy(block);
+}
+
 }  // namespace
 
-void* pool_acquire(size_t size) {
+void* pool_acquire(size_t size, Use use) {
   if (size > SIZE_MAX / 4) return nullptr;
   size_t class_size;
   const int index = class_of(std::max(size, kMinSize), &class_size);
   const Lock lock;
-  Block* block = free_blocks[index];
-  if (block != nullptr) {
-    free_blocks[index] = block->next;
-    cached -= block->size;
-  } else {
+  const bool scratch = use == Use::kScratch;
+  Block* block = take_free(index, scratch ? kClasses : index + 1);
+  if (block == nullptr) {
+    if (scratch) destroy_largest_free();  // the one that served calls before
     block = create(class_size);
     if (block == nullptr) {  // what is kept for reuse may be what is missing
       trim_locked(0);

@@ -9,8 +9,13 @@ namespace fastconv {
 
 constexpr size_t kAlignment = 64;
 
+// A result lives as long as its owner likes, in a block of its size. Scratch is back when the call
+// ends, so that any block that is large enough will do, and one block serves calls of all
+// sizes: a layer's forward pass and its gradients need the largest of their scratch, not the sum.
+enum class Use { kResult, kScratch };
+
 // 64-byte aligned, or null when memory is out.
-void* pool_acquire(size_t size);
+void* pool_acquire(size_t size, Use use);
 void pool_release(void* memory);
 size_t pool_trim();
 void pool_stats(size_t* in_use, size_t* cached);
@@ -19,7 +24,7 @@ void pool_stats(size_t* in_use, size_t* cached);
 class Scratch {
  public:
   explicit Scratch(size_t size)
-      : memory_(size == 0 ? nullptr : pool_acquire(size)),
+      : memory_(size == 0 ? nullptr : pool_acquire(size, Use::kScratch)),
         owned_(true),
         ok_(size == 0 || memory_ != nullptr) {}
   explicit Scratch(void* memory) : memory_(memory), owned_(false), ok_(true) {}
