@@ -28,7 +28,8 @@ struct WinogradWeightPlan : WinogradPlan<T> {
   using WinogradPlan<T>::op;
   using WinogradPlan<T>::row_axis;
   using WinogradPlan<T>::column_axis;
-  static constexpr int64_t kChunkBytes = 8 << 20;  // of both transformed operands
+  // Of both transformed operands. Twice as much is up to 3 % faster, and 4 MiB more.
+  static constexpr int64_t kChunkBytes = 4 << 20, kLeastBlocks = 4;
   static constexpr int64_t kMostTiles = 256;
   static constexpr int64_t kPackedPanels = 4;  // of y at once: patch and grads in L2
   // Enough to keep a machine busy, of at most so many blocks of channels: sums in L2.
@@ -49,8 +50,6 @@ struct WinogradWeightPlan : WinogradPlan<T> {
     // Blocks of equally many depths, so that a chunk's tiles are the same at each of them.
     while (this->depth.out % this->depths != 0) --this->depths;
     this->count_blocks();
-    const int64_t block_tiles =
-        this->rows * this->columns * row_axis.interleave * column_axis.interleave;
     int64_t tile_bytes = 0;
     for (int i = 0; i < this->group_count; ++i) {
       const WinogradGroup& group = this->groups[i];
@@ -59,11 +58,19 @@ struct WinogradWeightPlan : WinogradPlan<T> {
                          kLaneBlock * (this->depth.taps + this->depths - 1) +
                      this->panels * kPanel<T> * this->depths);
     }
-    // Sums larger than that would be written and read again for every chunk.
-    const int64_t chunk_bytes = max(kChunkBytes, all_sums_bytes());
+    // Larger sums would be written and read again for every chunk.
+    const int64_t chunk_bytes = max(kChunkBytes, all_sums_bytes() / 2);
     const int64_t chunk_tiles = chunk_bytes > kChunkBytes
                                     ? chunk_bytes / tile_bytes
                                     : min(kMostTiles, kChunkBytes / tile_bytes);
+    const auto tiles_of_block = [&] {
+      return this->rows * this->columns * row_axis.interleave * column_axis.interleave;
+    };
+    // Several blocks, to share the transforms of a chunk out.
+    while (this->rows > 1 && chunk_tiles < kLeastBlocks * tiles_of_block())
+      this->rows = ceil_div(this->rows, 2);
+    this->count_blocks();
+    const int64_t block_tiles = tiles_of_block();
     chunk_blocks = min(this->blocks, max(1, chunk_tiles / block_tiles));
     chunks = ceil_div(this->blocks, chunk_blocks);
     this->lay_out(chunk_blocks * block_tiles);
