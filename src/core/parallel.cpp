@@ -29,22 +29,24 @@ std::atomic_flag busy = ATOMIC_FLAG_INIT;
 // network beside one busy process took 30 times as long on two threads as on one. So what
 // regions wait for a stalled worker is averaged, and a region begins on one thread (which changes
 // no bits) for as long as sharing it out is expected to cost; what is left then is shared out.
-// Rare stalls, which every machine has, cost long regions nothing, and short ones are alone only
-// where stalls are the rule.
+// Where stalls are the rule short regions stay alone; they are forgotten in some 20 ms, or when
+// shared regions end in time, for most have a cause that is soon gone.
 class Patience {
  public:
-  double begin_alone() const { return expected_ > kNegligible ? expected_ : 0; }
+  // Seconds that a region of now begins alone.
+  double begin_alone(double time) {
+    expected_ *= kMemory / (kMemory + (time - known_at_));
+    known_at_ = time;
+    return expected_ > kNegligible ? expected_ : 0;
+  }
   // A region waited `stall` seconds longer than for a last task.
   void shared(double stall) {
-    expected_ += (std::clamp(stall, 0.0, kLongest) - expected_) / kRegions;
+    expected_ += kWeight * (std::clamp(stall, 0.0, kLongest) - expected_);
   }
-  // A region was over before it would have been shared out: now and then one has to be, to learn
-  // whether that is still right.
-  void alone() { expected_ *= 1 - kForgotten; }
 
  private:
-  static constexpr double kNegligible = 5e-6, kLongest = 10e-3, kRegions = 30, kForgotten = 5e-4;
-  double expected_ = 0;  // of the thread that holds `busy`
+  static constexpr double kNegligible = 5e-6, kLongest = 10e-3, kMemory = 20e-3, kWeight = 0.25;
+  double expected_ = 0, known_at_ = 0;  // of the thread that holds `busy`
 };
 Patience patience;
 
@@ -116,8 +118,9 @@ void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int),
     return;
   }
   int64_t first = 0;
-  if (const double alone = patience.begin_alone(); alone > 0) {
-    const double end = now() + alone;
+  const double begin = now();
+  if (const double alone = patience.begin_alone(begin); alone > 0) {
+    const double end = begin + alone;
     do {
       body(context, first++, 0);
     } while (first < tasks && now() < end);
@@ -139,9 +142,8 @@ void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int),
       }
     }
     if (longest > 0) patience.shared(now() - done - longest);
-  } else {
-    if (team == 1) body(context, first, 0);
-    patience.alone();
+  } else if (team == 1) {
+    body(context, first, 0);
   }
   busy.clear(std::memory_order_release);
 }
