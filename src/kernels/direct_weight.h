@@ -20,7 +20,7 @@
 #include "kernels/fetch_ahead.h"
 #include "kernels/pack_positions.h"
 #include "kernels/store_weight.h"
-#include "simd/parallel_for.h"
+#include "kernels/weight_pieces.h"
 
 namespace fastconv {
 namespace {
@@ -202,38 +202,14 @@ template <class T>
 void run_direct_weight(const ConvArgs<T>& args) {
   if (across_groups_weight(args)) return run_group_weight(args);
   const DirectWeightPlan<T> plan(args);
-  char* workspace = static_cast<char*>(args.exec.workspace);
-  const auto scratch_of = [&](int worker) {
-    return workspace + plan.worker_at + static_cast<size_t>(worker) * plan.worker_bytes;
-  };
-  if (plan.pieces == 1) {
-    parallel_for(plan.tasks, args.exec.threads, [&](int64_t task, int worker) {
-      const Owned owned = owned_by(plan, task);
-      char* scratch = scratch_of(worker);
-      T* sums = reinterpret_cast<T*>(scratch) + plan.patch_size + plan.panel_size;
-      accumulate(plan, args, owned, 0, plan.blocks, scratch, sums);
-      store_sums(plan, owned, sums, args.weight);
-    });
-    return;
-  }
-  T* all_sums = reinterpret_cast<T*>(workspace + plan.sums_at);
-  const auto sums_of = [&](int64_t piece, int64_t task) {
-    return all_sums + (piece * plan.tasks + task) * plan.sum_size;
-  };
-  parallel_for(plan.pieces * plan.tasks, args.exec.threads, [&](int64_t index, int worker) {
-    const int64_t piece = index / plan.tasks, task = index % plan.tasks;
-    accumulate(plan, args, owned_by(plan, task), plan.blocks * piece / plan.pieces,
-               plan.blocks * (piece + 1) / plan.pieces, scratch_of(worker), sums_of(piece, task));
-  });
-  parallel_for(plan.tasks, args.exec.threads, [&](int64_t task, int) {
-    T* sums = sums_of(0, task);
-    for (int64_t piece = 1; piece < plan.pieces; ++piece) {
-      const T* more = sums_of(piece, task);
-      for (int64_t i = 0; i < plan.sum_size; i += kLanes<T>)
-        store(sums + i, load(sums + i) + load(more + i));
-    }
-    store_sums(plan, owned_by(plan, task), sums, args.weight);
-  });
+  sum_pieces<T>(
+      plan, static_cast<char*>(args.exec.workspace), args.exec.threads,
+      [&](int64_t task, int64_t begin, int64_t end, char* scratch, T* sums) {
+        accumulate(plan, args, owned_by(plan, task), begin, end, scratch, sums);
+      },
+      [&](int64_t task, const T* sums) {
+        store_sums(plan, owned_by(plan, task), sums, args.weight);
+      });
 }
 
 }  // namespace

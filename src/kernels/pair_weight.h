@@ -270,37 +270,14 @@ inline void run_pair_weight(const ConvArgs<BFloat16>& args) {
   const PairWeightPlan plan(args);
   char* workspace = static_cast<char*>(args.exec.workspace);
   float* dweight = reinterpret_cast<float*>(workspace + plan.weight_at);
-  const auto scratch_of = [&](int worker) {
-    return workspace + plan.worker_at + static_cast<size_t>(worker) * plan.worker_bytes;
-  };
-  if (plan.pieces == 1) {
-    parallel_for(plan.tasks, args.exec.threads, [&](int64_t task, int worker) {
-      const Owned owned = owned_by(plan, task);
-      char* scratch = scratch_of(worker);
-      float* sums = reinterpret_cast<float*>(scratch) + plan.patch_size + plan.panel_size;
-      accumulate(plan, args, owned, 0, plan.blocks, scratch, sums);
-      store_sums(plan, owned, sums, dweight);
-    });
-  } else {
-    float* all_sums = reinterpret_cast<float*>(workspace + plan.sums_at);
-    const auto sums_of = [&](int64_t piece, int64_t task) {
-      return all_sums + (piece * plan.tasks + task) * plan.sum_size;
-    };
-    parallel_for(plan.pieces * plan.tasks, args.exec.threads, [&](int64_t index, int worker) {
-      const int64_t piece = index / plan.tasks, task = index % plan.tasks;
-      accumulate(plan, args, owned_by(plan, task), plan.blocks * piece / plan.pieces,
-                 plan.blocks * (piece + 1) / plan.pieces, scratch_of(worker), sums_of(piece, task));
-    });
-    parallel_for(plan.tasks, args.exec.threads, [&](int64_t task, int) {
-      float* sums = sums_of(0, task);
-      for (int64_t piece = 1; piece < plan.pieces; ++piece) {
-        const float* more = sums_of(piece, task);
-        for (int64_t i = 0; i < plan.sum_size; i += kLanes<float>)
-          store(sums + i, load(sums + i) + load(more + i));
-      }
-      store_sums(plan, owned_by(plan, task), sums, dweight);
-    });
-  }
+  sum_pieces<float>(
+      plan, workspace, args.exec.threads,
+      [&](int64_t task, int64_t begin, int64_t end, char* scratch, float* sums) {
+        accumulate(plan, args, owned_by(plan, task), begin, end, scratch, sums);
+      },
+      [&](int64_t task, const float* sums) {
+        store_sums(plan, owned_by(plan, task), sums, dweight);
+      });
   const int64_t extent[5] = {plan.p.out_channels, plan.channels, plan.p.kernel[0], plan.p.kernel[1],
                              plan.p.kernel[2]};
   convert(args.weight, plan.p.w_stride, dweight, plan.weight_stride, extent, args.exec.threads);

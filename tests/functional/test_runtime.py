@@ -187,6 +187,24 @@ def test_trim_empties_the_pool():
     assert runtime.trim() == 0
 
 
+def test_scratch_is_shared_by_calls_of_all_sizes():
+    layers = [
+        (np.ones((1, c, 20, 20), np.float32), np.ones((c, c, 3, 3), np.float32))
+        for c in (32, 64, 128)
+    ]
+    sizes = [fastconv.explain("forward", *layer).workspace for layer in layers]
+    assert sizes[0] < sizes[1] < sizes[2]
+    outputs = [functional.conv2d(*layer) for layer in layers]
+    runtime.trim()
+    for layer, out in zip(layers, outputs, strict=True):
+        functional.conv2d(*layer, out=out)
+    kept = runtime.pool_stats().cached
+    assert sizes[2] <= kept <= 1.25 * sizes[2]
+    for layer, out in zip(layers, outputs, strict=True):  # the largest does for all
+        functional.conv2d(*layer, out=out)
+        assert runtime.pool_stats().cached == kept
+
+
 # ---- measuring
 
 
