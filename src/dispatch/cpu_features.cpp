@@ -39,12 +39,12 @@ struct Features {
     avx512_bf16 = avx512 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & kBf16);
   }
 };
-#endif
 
 bool hides_extensions() {
   const char* asked = getenv("FASTCONV_NO_EXTENSIONS");
   return asked != nullptr && strcmp(asked, "") != 0 && strcmp(asked, "0") != 0;
 }
+#endif
 
 }  // namespace
 
