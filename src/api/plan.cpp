@@ -41,19 +41,15 @@ struct Extents {
 void write_reason(const ConvProblem& problem, bool highest, const ConvPlan& plan, char* text,
                   size_t size) {
   const ConvParams& p = problem.p;
-  if (plan.widened) {
-    const int used = snprintf(text, size, "in float32, ");
-    text += used;
-    size -= static_cast<size_t>(used);
-  }
+  const char* where = plan.widened ? "in float32, " : "";
   const int64_t taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
   if (plan.algorithm >= kFirstCover) {
     const double direct = static_cast<double>(plan.direct_multiplications);
     const double share = static_cast<double>(plan.multiplications) / direct;
     snprintf(text, size,
-             "F(%s, %s%s)%s: %.3g products an output and channel instead of %" PRId64
+             "%sF(%s, %s%s)%s: %.3g products an output and channel instead of %" PRId64
              ", cost %.2f of direct summation%s",
-             Extents(plan.m, plan.m).text, Extents(plan.r, plan.m).text,
+             where, Extents(plan.m, plan.m).text, Extents(plan.r, plan.m).text,
              plan.mixed ? " and shorter" : "", plan.folded ? " of the folded signal" : "",
              share * static_cast<double>(taps), taps, plan.relative_cost,
              plan.asked ? ", as chosen" : "");
@@ -81,7 +77,7 @@ void write_reason(const ConvProblem& problem, bool highest, const ConvPlan& plan
                     : highest                              ? "the precision is highest"
                     : problem.x->dtype == FASTCONV_FLOAT64 ? "transforms are for float32"
                                                            : "no transform costs less";
-  snprintf(text, size, "%s: %s", lanes, why);
+  snprintf(text, size, "%s%s: %s", where, lanes, why);
 }
 
 }  // namespace
