@@ -236,7 +236,7 @@ void depthwise_tile(const QuantizedDepthwisePlan<Product>& plan, const Reach& re
     for (int j = 0; j < 4; ++j) {
       const Int32s zero = load_as<Int32s>(tables.w_zero + at + j * kIntLanes);
       FASTCONV_UNROLL
-      for (int i = 0; i < kCount; ++i) sum[i][j] -= zero * x_sum[i][j];
+      for (int i = 0; i < kCount; ++i) sum[i][j] = minus_product(sum[i][j], zero, x_sum[i][j]);
     }
   }
   const Requantize requantize(plan.args.y_zero, plan.args.y_signed);

@@ -18,6 +18,12 @@
 namespace fastconv {
 namespace {
 
+// Modulo 2^32: a + b, and a - b * c.
+FASTCONV_INLINE Int32s plus(Int32s a, Int32s b) { return (Int32s)((Uint32s)a + (Uint32s)b); }
+FASTCONV_INLINE Int32s minus_product(Int32s a, Int32s b, Int32s c) {
+  return (Int32s)((Uint32s)a - (Uint32s)b * (Uint32s)c);
+}
+
 #if defined(__AVX512F__)
 struct Vnni {
   // Register tile: 28 sums, two vectors of weights and a broadcast of 32 registers.
@@ -79,7 +85,7 @@ struct Widened {
 #endif
   }
   static FASTCONV_INLINE Int32s add(Int32s sum, const Input& x, const Weight& w) {
-    return sum + (multiply(x.even, w.even) + multiply(x.odd, w.odd));
+    return plus(sum, multiply(x.even, w.even) + multiply(x.odd, w.odd));
   }
   static FASTCONV_INLINE void store(int32_t* to, Int32s quads) {
     typedef int16_t Words __attribute__((vector_size(FASTCONV_VEC_BYTES)));

@@ -29,7 +29,8 @@ FASTCONV_INLINE void finish_bytes(Int32s (&sum)[MR][NV], const QuantizedFinish& 
     for (int v = 0; v < NV; ++v) {
       const Int32s zero = load_as<Int32s>(f.w_zero + v * kIntLanes);
       FASTCONV_UNROLL
-      for (int m = 0; m < MR; ++m) sum[m][v] -= zero * f.row_sums[m];
+      for (int m = 0; m < MR; ++m)
+        sum[m][v] = minus_product(sum[m][v], zero, Int32s{} + f.row_sums[m]);
     }
   }
   LaneBytes bytes[MR][NV];

@@ -91,7 +91,7 @@ struct WidenedPlan {
     wide.residual = args.residual != nullptr ? at(residual_at) : nullptr;
     wide.packed_weight = packs ? at(packed_at) : reinterpret_cast<float*>(args.packed_weight);
     wide.exec = args.exec;
-    wide.exec.workspace = workspace + inner_at;
+    wide.exec.workspace = workspace != nullptr ? workspace + inner_at : nullptr;
     return wide;
   }
 

@@ -9,6 +9,7 @@ namespace {
 
 // As wide as the registers.
 using Int32s = Mask<float>;
+typedef uint32_t Uint32s __attribute__((vector_size(FASTCONV_VEC_BYTES)));
 typedef uint8_t Bytes __attribute__((vector_size(FASTCONV_VEC_BYTES)));
 constexpr int kByteLanes = FASTCONV_VEC_BYTES;
 constexpr int kIntLanes = FASTCONV_VEC_BYTES / 4;
