@@ -146,29 +146,23 @@ fastconv_status check_conv_dtype(Argument argument) {
               argument.name, dtype_name(argument->dtype));
 }
 
-fastconv_status check_int64(Argument argument) {
-  if (argument->dtype == FASTCONV_INT64) return FASTCONV_OK;
-  return fail(FASTCONV_INVALID_TYPE, "%s: expected int64, got %s", argument.name,
+namespace {
+
+fastconv_status check_dtype(Argument argument, int32_t dtype) {
+  if (argument->dtype == dtype) return FASTCONV_OK;
+  return fail(FASTCONV_INVALID_TYPE, "%s: expected %s, got %s", argument.name, dtype_name(dtype),
               dtype_name(argument->dtype));
 }
 
-fastconv_status check_uint8(Argument argument) {
-  if (argument->dtype == FASTCONV_UINT8) return FASTCONV_OK;
-  return fail(FASTCONV_INVALID_TYPE, "%s: expected uint8, got %s", argument.name,
-              dtype_name(argument->dtype));
-}
+}  // namespace
 
-fastconv_status check_int32(Argument argument) {
-  if (argument->dtype == FASTCONV_INT32) return FASTCONV_OK;
-  return fail(FASTCONV_INVALID_TYPE, "%s: expected int32, got %s", argument.name,
-              dtype_name(argument->dtype));
-}
+fastconv_status check_int64(Argument argument) { return check_dtype(argument, FASTCONV_INT64); }
 
-fastconv_status check_float32(Argument argument) {
-  if (argument->dtype == FASTCONV_FLOAT32) return FASTCONV_OK;
-  return fail(FASTCONV_INVALID_TYPE, "%s: expected float32, got %s", argument.name,
-              dtype_name(argument->dtype));
-}
+fastconv_status check_uint8(Argument argument) { return check_dtype(argument, FASTCONV_UINT8); }
+
+fastconv_status check_int32(Argument argument) { return check_dtype(argument, FASTCONV_INT32); }
+
+fastconv_status check_float32(Argument argument) { return check_dtype(argument, FASTCONV_FLOAT32); }
 
 fastconv_status check_quantized(Argument argument) {
   if (argument->dtype == FASTCONV_UINT8 || argument->dtype == FASTCONV_INT8) return FASTCONV_OK;
