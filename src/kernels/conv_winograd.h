@@ -247,7 +247,7 @@ void repair_tiles(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64
   const auto position = [](const TiledAxis<T>& a, int64_t index, int64_t of_tile) {
     return (index / a.interleave * a.m + of_tile) * a.interleave + index % a.interleave;
   };
-  pack_tiles(plan, block, scratch.patch);
+  pack_tiles(plan, block, plan.all_planes(), scratch.patch);
   for (int64_t phase = 0; phase < r.phases * c.phases; ++phase) {
     const int64_t of_axis[kSpatial] = {0, phase / c.phases, phase % c.phases};
     Axis axis[kSpatial];
@@ -382,8 +382,8 @@ void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threa
   parallel_for(plan.op.groups * plan.blocks, threads, [&](int64_t task, int worker) {
     const WinogradScratch<T> scratch(plan, workspace, worker);
     const TileBlock block = plan.block(task / plan.blocks, task % plan.blocks);
-    pack_tiles(plan, block, scratch.patch);
-    transform_data(plan, block, scratch.patch, 0, scratch.strip, scratch.own);
+    pack_tiles(plan, block, plan.all_planes(), scratch.patch);
+    transform_data(plan, block, plan.all_planes(), scratch.patch, 0, scratch.strip, scratch.own);
     for (int64_t depth = 0; depth < block.depths; ++depth) {
       clear_broken(plan, block, scratch);
       for (int64_t panel = 0; panel < plan.panels; ++panel) {
@@ -410,12 +410,18 @@ void run_filter_panels(const ConvWinogradPlan<T>& plan, char* workspace, int thr
                        const T* filters) {
   const int64_t groups = plan.op.groups;
   T* all_data = reinterpret_cast<T*>(workspace + plan.data_at);
-  parallel_for(groups * plan.blocks, threads, [&](int64_t task, int worker) {
+  // Images are few here: a task takes a part of one's channels. A single image's transform was
+  // serial, 0.14 of 0.48 ms for 128 channels of 56x56 at stride 2.
+  const int64_t planes = plan.all_planes().end;
+  const int64_t parts = min(planes, max(1, plan.panels / plan.blocks));
+  parallel_for(groups * plan.blocks * parts, threads, [&](int64_t task, int worker) {
     const WinogradScratch<T> scratch(plan, workspace, worker);
-    const TileBlock block = plan.block(task / plan.blocks, task % plan.blocks);
-    pack_tiles(plan, block, scratch.patch);
-    transform_data(plan, block, scratch.patch, task % plan.blocks * plan.image_tiles(),
-                   scratch.strip, all_data + block.g * plan.data_size);
+    const int64_t part = task % parts, image = task / parts % plan.blocks;
+    const TileBlock block = plan.block(task / parts / plan.blocks, image);
+    const PlaneRange range = {planes * part / parts, planes * (part + 1) / parts};
+    pack_tiles(plan, block, range, scratch.patch);
+    transform_data(plan, block, range, scratch.patch, image * plan.image_tiles(), scratch.strip,
+                   all_data + block.g * plan.data_size);
   });
   parallel_for(groups * plan.panels, threads, [&](int64_t task, int worker) {
     const WinogradScratch<T> scratch(plan, workspace, worker);

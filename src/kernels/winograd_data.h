@@ -33,8 +33,9 @@ void pack_winograd_row(const WinogradPlan<T>& plan, const T* in, int64_t first, 
   zero(to + end * plan.unit, (length - end) * plan.unit);
 }
 
+// The planes of the block's patch that `range` names.
 template <class T>
-void pack_tiles(const WinogradPlan<T>& plan, const TileBlock& block, T* patch) {
+void pack_tiles(const WinogradPlan<T>& plan, const TileBlock& block, PlaneRange range, T* patch) {
   const Operands<T>& op = plan.op;
   const TiledAxis<T>&r = plan.row_axis, &c = plan.column_axis;
   const int64_t first_row = plan.folded ? 0 : r.lowest + block.row * r.unit_in();
@@ -45,6 +46,8 @@ void pack_tiles(const WinogradPlan<T>& plan, const TileBlock& block, T* patch) {
                                      : c.extent(block.columns) + plan.column_runs() - 1;
   const int64_t slices = plan.depth.taps + block.depths - 1;
   const int64_t in_rows = plan.in_extent(1);
+  const int64_t first_channel = range.begin * plan.unit;
+  const int64_t channels = min(range.end * plan.unit, op.channels) - first_channel;
   // All channels of a row before the next row: as they lie in channels-last memory.
   for (int64_t slice = 0; slice < slices; ++slice) {
     const int64_t id = block.od * plan.depth.step + plan.depth.lowest() +
@@ -52,25 +55,26 @@ void pack_tiles(const WinogradPlan<T>& plan, const TileBlock& block, T* patch) {
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t ih = first_row + row;
       const bool inside = id >= 0 && id < plan.depth.in && ih >= 0 && ih < in_rows;
-      const T* in = op.in + block.n * op.in_stride[0] + block.g * op.channels * op.in_stride[1] +
+      const T* in = op.in + block.n * op.in_stride[0] +
+                    (block.g * op.channels + first_channel) * op.in_stride[1] +
                     id * op.in_stride[2] + ih * op.in_stride[3];
-      T* to = patch + slice * plan.slice_pitch + row * plan.row_pitch;
+      T* to = patch + range.begin * plan.plane + slice * plan.slice_pitch + row * plan.row_pitch;
       if (inside && op.in_stride[1] == 1 && plan.unit == kLaneBlock) {
         const int64_t begin = min(max(0, -first_column), length);
         const int64_t end = max(begin, min(plan.in_extent(2) - first_column, length));
-        for (int64_t b = 0; b < plan.channel_blocks; ++b) {
+        for (int64_t b = 0; b < range.end - range.begin; ++b) {
           zero(to + b * plan.plane, begin * kLaneBlock);
           zero(to + b * plan.plane + end * kLaneBlock, (length - end) * kLaneBlock);
         }
         pack_channel_blocks(to + begin * kLaneBlock, kLaneBlock, plan.plane,
-                            in + (first_column + begin) * op.in_stride[4], op.channels, end - begin,
+                            in + (first_column + begin) * op.in_stride[4], channels, end - begin,
                             op.in_stride[4]);
         continue;
       }
-      for (int64_t channel = 0; channel < op.channels; channel += plan.unit, to += plan.plane) {
+      for (int64_t channel = 0; channel < channels; channel += plan.unit, to += plan.plane) {
         if (inside)
           pack_winograd_row(plan, in + channel * op.in_stride[1], first_column, length,
-                            min(plan.unit, op.channels - channel), to);
+                            min(plan.unit, channels - channel), to);
         else
           zero(to, length * plan.unit);
       }
@@ -78,17 +82,16 @@ void pack_tiles(const WinogradPlan<T>& plan, const TileBlock& block, T* patch) {
   }
 }
 
-// data = B^T d B for the block's tiles, from tile `first` of those side by side on. `strip` has
-// room for the values of one row of tiles.
+// data = B^T d B for the block's tiles, from tile `first` of those side by side on, and the planes
+// of `range`. `strip` has room for the values of one row of tiles.
 template <class T>
-void transform_data(const WinogradPlan<T>& plan, const TileBlock& block, const T* patch,
-                    int64_t first, T* strip, T* data) {
+void transform_data(const WinogradPlan<T>& plan, const TileBlock& block, PlaneRange range,
+                    const T* patch, int64_t first, T* strip, T* data) {
   const TiledAxis<T>&r = plan.row_axis, &c = plan.column_axis;
   const int64_t slices = plan.depth.taps + block.depths - 1;
   const int64_t length = plan.folded ? (c.reach + 1) * plan.unit : plan.row_pitch;
-  const int64_t planes = plan.merged_columns ? 1 : plan.channel_blocks;
   for (int64_t slice = 0; slice < slices; ++slice) {
-    for (int64_t plane = 0; plane < planes; ++plane) {
+    for (int64_t plane = range.begin; plane < range.end; ++plane) {
       for (int wr = 0; wr < r.window_count; ++wr) {
         const Window<T>& row_window = r.windows[wr];
         const int64_t n = row_window.transform->n;

@@ -187,6 +187,11 @@ struct TileBlock {
   int64_t n, g, od, depths, row, column, rows, columns;
 };
 
+// Planes of a patch, each a lane block of channels.
+struct PlaneRange {
+  int64_t begin, end;
+};
+
 // Sums that share their outputs: one phase and one pair of transforms.
 struct WinogradGroup {
   int64_t row_phase, column_phase;
@@ -319,7 +324,7 @@ struct WinogradPlan {
     slices = depth.taps + depths - 1;
     plane = odd_lines<T>(slices * slice_pitch);
     // Vectors of few channels are read beyond the last of them.
-    patch_size = plane * ceil_div(op.channels, unit) + channel_blocks * kLaneBlock;
+    patch_size = plane * all_planes().end + channel_blocks * kLaneBlock;
     data_size = 0;
     for (int i = 0; i < r.kinds * c.kinds; ++i) {
       const int row = i / c.kinds, column = i % c.kinds;
@@ -329,6 +334,7 @@ struct WinogradPlan {
       data_size += values(row, column) * data_pitch[row][column];
     }
   }
+  PlaneRange all_planes() const { return {0, ceil_div(op.channels, unit)}; }
   int64_t column_runs() const { return merged_columns ? min(p.stride[2], p.kernel[2]) : 1; }
   // Elements of the patch from one input row to the next, as the row transforms count them.
   int64_t row_input() const { return folded ? unit : row_pitch; }

@@ -353,8 +353,9 @@ bool run_winograd_weight(const ConvArgs<T>& args, const WinogradCover& cover) {
         if (task % 2 == 1) {
           transform_grads(plan, block, before, tiles, scratch, grads);
         } else {
-          pack_tiles(plan, block, scratch.patch);
-          transform_data(plan, block, scratch.patch, before, scratch.strip, data);
+          pack_tiles(plan, block, plan.all_planes(), scratch.patch);
+          transform_data(plan, block, plan.all_planes(), scratch.patch, before, scratch.strip,
+                         data);
         }
       });
       parallel_for(plan.tasks, threads, [&](int64_t task, int worker) {

@@ -18,6 +18,8 @@ PROBLEMS = {
     "tile and one": cases.conv(2, 17, (7, 9), 33, 3),
     "tile less one": cases.conv(3, 31, (13, 14), 40, 3, padding=1),
     "few tiles, many filters": cases.conv(2, 24, (7, 7), 70, 3, padding=1),
+    "one image in parts": cases.conv(1, 41, (8, 9), 130, 3, padding=1),
+    "one image in parts, groups": cases.conv(1, 80, (7, 7), 192, 3, padding=1, groups=2),
     "groups": cases.conv(2, 48, (12, 11), 54, 3, padding=1, groups=3),
     "uneven padding": cases.conv(1, 16, (9, 10), 16, 3, padding=((0, 2), (3, 1))),
     "wide": cases.conv(1, 18, (5, 300), 20, 3, padding=1),
