@@ -29,26 +29,47 @@ std::atomic_flag busy = ATOMIC_FLAG_INIT;
 // network beside one busy process took 30 times as long on two threads as on one. So what
 // regions wait for a stalled worker is averaged, and a region begins on one thread (which changes
 // no bits) for as long as sharing it out is expected to cost; what is left then is shared out.
-// Where stalls are the rule short regions stay alone; they are forgotten in some 20 ms, or when
-// shared regions end in time, for most have a cause that is soon gone.
+// A stall alone is forgotten within milliseconds: it is how a worker wakes after a pause, and
+// remembering each for 20 ms ran every call after a pause of 50 ms on one thread (`measure_peak`
+// of 10 ms: half the FMA peak; all of it since). Each stall that soon follows another doubles how
+// long they are remembered, up to 20 ms.
 class Patience {
  public:
   // Seconds that a region of now begins alone.
   double begin_alone(double time) {
-    expected_ *= kMemory / (kMemory + (time - known_at_));
+    expected_ *= memory_ / (memory_ + (time - known_at_));
     known_at_ = time;
     return expected_ > kNegligible ? expected_ : 0;
   }
-  // A region waited `stall` seconds longer than for a last task.
-  void shared(double stall) {
+  // A region that ended at `time` waited `stall` seconds longer than for a last task.
+  void shared(double stall, double time) {
     expected_ += kWeight * (std::clamp(stall, 0.0, kLongest) - expected_);
+    if (stall < kNotable) return;
+    const bool soon = time - stalled_at_ < kSoon * memory_;
+    memory_ = soon ? std::min(2 * memory_, kMostMemory) : kLeastMemory;
+    stalled_at_ = time;
   }
 
  private:
-  static constexpr double kNegligible = 5e-6, kLongest = 10e-3, kMemory = 20e-3, kWeight = 0.25;
-  double expected_ = 0, known_at_ = 0;  // of the thread that holds `busy`
+  static constexpr double kNegligible = 5e-6, kNotable = 100e-6, kLongest = 10e-3;
+  static constexpr double kWeight = 0.25, kLeastMemory = 1e-3, kMostMemory = 20e-3, kSoon = 16;
+  // Of the thread that holds `busy`.
+  double expected_ = 0, known_at_ = 0, memory_ = kLeastMemory, stalled_at_ = 0;
 };
 Patience patience;
+
+// A worker that wakes on the calling thread's CPU shares it, spinning, while another may idle, and
+// the region waits for a scheduler's slice. So it moves off, and may from then on run wherever it
+// might before. Beside a busy process on one of two CPUs, calls after a pause took 1.15 ms on
+// average with this and 1.7 ms without. (A team larger than the CPUs has to share them.)
+void leave_cpu(int cpu, int team) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < team) return;
+  cpu_set_t others = allowed;
+  if (cpu >= 0) CPU_CLR(cpu, &others);  // -1 where the system does not tell
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof(others), &others) != 0) return;
+  sched_setaffinity(0, sizeof(allowed), &allowed);
+}
 
 // CPUs' worth of time a cgroup quota leaves, or a large number: v2 has "max 100000" or
 // "200000 100000" in one file, v1 has two files and -1 for no limit.
@@ -128,11 +149,13 @@ void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int),
   if (const int team = static_cast<int>(std::min<int64_t>(tasks - first, most)); team > 1) {
     // Tasks are handed out one at a time: cores of a shared machine are never equally fast.
     std::atomic<int64_t> next{first};
+    const int callers_cpu = sched_getcpu();
     double done = 0, longest = 0;  // of the calling thread: its last task's end, its longest task
 #pragma omp parallel num_threads(team)
     {
       const int worker = omp_get_thread_num();
       double time = worker == 0 ? now() : 0;
+      if (worker > 0 && sched_getcpu() == callers_cpu) leave_cpu(callers_cpu, team);
       for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
         body(context, task, worker);
         if (worker > 0) continue;
@@ -141,7 +164,7 @@ void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int),
         time = done;
       }
     }
-    if (longest > 0) patience.shared(now() - done - longest);
+    if (const double end = now(); longest > 0) patience.shared(end - done - longest, end);
   } else if (team == 1) {
     body(context, first, 0);
   }

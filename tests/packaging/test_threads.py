@@ -42,6 +42,19 @@ def test_affinity(run_python):
     assert run_python(ONE_CPU + COUNT, env={"FASTCONV_NUM_THREADS": "2"}) == "2"
 
 
+def test_workers_keep_their_affinity():
+    """A worker may move off the caller's CPU; where it may run stays what it was."""
+    x, w = np.ones((2, 32, 40, 40), np.float32), np.ones((32, 32, 3, 3), np.float32)
+    allowed = os.sched_getaffinity(0)
+    for threads in (2, 3):
+        with runtime.threads(threads):
+            for _ in range(50):
+                functional.conv2d(x, w)
+    assert {frozenset(os.sched_getaffinity(int(t))) for t in os.listdir("/proc/self/task")} == {
+        frozenset(allowed)
+    }
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
