@@ -67,8 +67,8 @@ void leave_cpu(int cpu, int team) {
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < team) return;
   cpu_set_t others = allowed;
   if (cpu >= 0) CPU_CLR(cpu, &others);  // -1 where the system does not tell
-  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof(others), &others) != 0) return;
-  sched_setaffinity(0, sizeof(allowed), &allowed);
+  if (sched_setaffinity(0, sizeof(others), &others) == 0)
+    sched_setaffinity(0, sizeof(allowed), &allowed);
 }
 
 // CPUs' worth of time a cgroup quota leaves, or a large number: v2 has "max 100000" or

@@ -187,7 +187,7 @@ struct TileBlock {
   int64_t n, g, od, depths, row, column, rows, columns;
 };
 
-// Planes of a patch, each a lane block of channels.
+// Planes of a patch: a lane block of channels each, or all channels where they are fewer.
 struct PlaneRange {
   int64_t begin, end;
 };
