@@ -4,8 +4,9 @@ Contenders take turns (A B C, A B C, ...), so that drift hits all alike. A turn 
 until no thread of this process spins any more, one untimed call, then timed ones. It counts
 only if, over the whole turn, our threads hardly waited for a CPU
 (/proc/self/task/*/schedstat), the CPUs were busy for nobody else and the hypervisor took none
-away (/proc/stat, in ticks of 10 ms), and a fixed loop of multiply-adds ran as fast after it
-as it ever did.
+away (/proc/stat, in ticks of 10 ms), and multiply-adds on all threads at once ran as fast after
+it as they ever did: some hypervisors take a CPU away in slices of milliseconds, for seconds,
+and do not say so. Then the next turn waits until they are fast again.
 Used by every command: ``python -m benchmarks``.
 """
 
@@ -19,15 +20,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from fastconv import runtime
 
 from .peers import Contender
 
 #: A turn is disturbed beyond: the share of its time that threads waited or CPUs were taken,
-#: the same for others' work with two ticks of leave, and the slowdown of the fixed loop.
+#: the same for others' work with two ticks of leave, and the slowdown of the multiply-adds.
 LOST_SHARE = 0.02
 OTHERS_SHARE = 0.05
-SLOWDOWN = 1.25
+SLOWDOWN = 1.15
+#: Of multiply-adds: several slices of what takes a CPU away.
+PROBE_SECONDS = 0.012
+#: For so long, in all, the contenders of one problem wait for the machine.
+WAIT_SECONDS = 5.0
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -68,15 +73,8 @@ class Guard:
     """Tells whether the machine was ours alone since ``begin``."""
 
     def __init__(self) -> None:
-        self._vector = np.ones(4096, np.float32)
-        self._best = min(self._fixed_loop() for _ in range(20))
+        self._best = max(_multiply_adds() for _ in range(5))
         self._begin = self._clocks()
-
-    def _fixed_loop(self) -> float:
-        start = time.perf_counter()
-        for _ in range(100):
-            np.dot(self._vector, self._vector)
-        return time.perf_counter() - start
 
     def begin(self) -> None:
         """Remember where the clocks stand."""
@@ -85,21 +83,37 @@ class Guard:
     def undisturbed(self, contends: bool = False) -> bool:
         """Whether nothing but us ran since ``begin``; ``contends``: our threads wait for us."""
         ends = zip(self._begin, self._clocks(), strict=True)
+        settle()  # a peer's threads may spin for a while
         elapsed, ours, waited, busy, stolen = (end - start for start, end in ends)
         lost = stolen * TICK + (0 if contends else waited)
         others = busy * TICK - ours - 2 * TICK
-        loop = min(self._fixed_loop() for _ in range(3))
-        self._best = min(self._best, loop)
         return (
             lost <= LOST_SHARE * elapsed
             and others <= OTHERS_SHARE * elapsed
-            and loop <= SLOWDOWN * self._best
+            and self._full_speed()
         )
+
+    def wait(self, limit_seconds: float) -> float:
+        """Wait until the machine runs at full speed, not beyond the limit; return how long."""
+        start = time.perf_counter()
+        while not self._full_speed() and time.perf_counter() - start < limit_seconds:
+            time.sleep(0.1)
+        return time.perf_counter() - start
+
+    def _full_speed(self) -> bool:
+        rate = _multiply_adds()
+        self._best = max(self._best, rate)
+        return rate * SLOWDOWN >= self._best
 
     @staticmethod
     def _clocks() -> tuple[float, ...]:
         """Seconds of wall, of our CPU time, of our waiting; ticks of busy and stolen CPU time."""
         return (time.perf_counter(), time.process_time(), _waited(), *_cpu_ticks())
+
+
+def _multiply_adds() -> float:
+    """A second, on as many threads as fastconv uses."""
+    return runtime.measure_peak("fma", seconds=PROBE_SECONDS)
 
 
 def _waited() -> float:
@@ -138,6 +152,7 @@ def measure(
     guard = guard or Guard()
     timings = [Timing() for _ in contenders]
     counts = [_calls_a_turn(contender.call, effort) for contender in contenders]
+    patience = WAIT_SECONDS
     for _ in range(3 * effort.turns):  # twice as many again for disturbed ones
         for contender, count, timing in zip(contenders, counts, timings, strict=True):
             if _complete(timing, effort):
@@ -148,6 +163,8 @@ def measure(
                 timing.samples += samples
             else:
                 timing.repeated += 1
+                if patience > 0:
+                    patience -= guard.wait(patience)
                 # On a machine that is never quiet something must count in the end.
                 if timing.repeated > 2 * effort.turns:
                     timing.turns += 1

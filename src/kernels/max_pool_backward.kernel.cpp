@@ -18,6 +18,7 @@
 // windows go through x nearly in order, so a first pass notes between which positions every
 // output row points, and a chunk visits the rows that may point into it.
 #include "dispatch/kernel_export.h"
+#include "kernels/max_pool_single.h"
 #include "kernels/scatter_run.h"
 #include "simd/parallel_for.h"
 #include "simd/partial.h"
@@ -154,10 +155,7 @@ void scatter_range(const Task<T>& task, int64_t lo, int64_t hi, bool whole_plane
     largest = worst > largest ? worst : largest;
   }
   if (largest >= static_cast<uint64_t>(p.in[0] * p.in[1] * p.in[2])) {
-    uint64_t before = __atomic_load_n(task.largest, __ATOMIC_RELAXED);
-    while (before < largest && !__atomic_compare_exchange_n(task.largest, &before, largest, true,
-                                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-    }
+    report_index(largest, task.largest);
     return;
   }
   if (one_chunk) {
@@ -200,6 +198,7 @@ template <Store kStore, class T>
 void scatter(const PoolArgs<T>& args) {
   const WindowParams& p = *args.params;
   const Plane plane(p);
+  if (has_single_outputs(p, plane)) return scatter_single_outputs<kStore>(args);
   const int64_t positions = p.in[0] * p.in[1] * p.in[2];
   const bool channels_last = p.x_stride[1] == 1 && p.channels > 1;
   const int64_t channels = channels_last ? p.channels : 1;

@@ -109,7 +109,11 @@ struct Problem : WindowParams {
     const double elements = static_cast<double>(n) * static_cast<double>(channels) *
                             static_cast<double>(in[0]) * static_cast<double>(in[1]) *
                             static_cast<double>(in[2]);
-    streamed = elements * static_cast<double>(item) >= kStreamBytes;
+    // Of runs that are not whole vectors some lines would be written half past the caches and half
+    // through them: memory is then read and written twice (56x56 to 28x28: 5.4 against 1.2 ms).
+    const int64_t run = channels > 1 && y_stride[1] == 1 ? channels : out[2];
+    streamed = elements * static_cast<double>(item) >= kStreamBytes &&
+               run * item % FASTCONV_VEC_BYTES == 0;
     const int64_t room = in[2] + pad_before[2] - (kernel[2] - 1) * dilation[2] - 1;
     inside_begin = clamp((pad_before[2] + stride[2] - 1) / stride[2], 0, out[2]);
     inside_end = room < 0 ? 0 : clamp(room / stride[2] + 1, 0, out[2]);

@@ -291,3 +291,26 @@ def test_random_pools(isa, problem, ceil_mode, include, layout, seed):
     back = AVG_POOL_BACKWARD[nd](change(dy), shape, *dense, ceil_mode, include)
     expected = oracles.avg_pool_backward(dy, shape, *dense, ceil_mode, include, None)
     np.testing.assert_allclose(back, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 37])
+@pytest.mark.parametrize("spatial", [(1, 1), (7, 7), (5, 61)])
+def test_gradient_of_one_output_a_plane(channels, spatial, isa, dtype, rng):
+    size = (2, channels, *spatial)
+    indices = rng.integers(0, spatial[0] * spatial[1], (2, channels, 1, 1))
+    dy = rng.standard_normal(indices.shape).astype(dtype)
+    dy[0, 0] = -0.0
+    expected = np.zeros(size, dtype)
+    flat = expected.reshape(2, channels, -1)
+    np.put_along_axis(flat, indices[..., 0], dy[..., 0], axis=2)
+    unpooled = functional.max_unpool2d(dy, indices, spatial, output_size=spatial)
+    np.testing.assert_array_equal(unpooled, expected)
+    np.testing.assert_array_equal(np.signbit(unpooled), np.signbit(expected))
+    for layout in LAYOUTS.values():
+        back = grad.max_pool2d_backward(layout(dy), layout(indices), size)
+        np.testing.assert_array_equal(back, expected)
+        assert not np.signbit(back[0, 0]).any()  # 0 + -0
+    for wrong in (-1, spatial[0] * spatial[1]):
+        indices[-1, -1] = wrong
+        with pytest.raises(ValueError, match="indices"):
+            grad.max_pool2d_backward(dy, indices, size)
