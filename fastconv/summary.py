@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastconv.layers.types import Shape
 
 if TYPE_CHECKING:
+    from fastconv.layers.base import Layer
     from fastconv.models.model import Model
 
 __all__ = ["Row", "Summary", "summarize"]
@@ -19,13 +20,14 @@ __all__ = ["Row", "Summary", "summarize"]
 class Row:
     """One layer.
 
-    `parameters` counts numbers. `activation_bytes` and `multiply_adds` are for one input, and
-    None where an extent of its shape is not known.
+    Shapes are lists of them where there are several. `parameters` counts numbers.
+    `activation_bytes` and `multiply_adds` are for one input, and None where an extent of its
+    shape is not known.
     """
 
     name: str
     kind: str
-    output_shape: Shape
+    output_shape: Any
     parameters: int
     activation_bytes: int | None
     multiply_adds: int | None
@@ -37,7 +39,7 @@ class Summary:
     """A model; ``str`` of it is the table."""
 
     name: str
-    input_shape: Shape
+    input_shape: Any
     rows: tuple[Row, ...]
     parameters: int
     trainable_parameters: int
@@ -113,16 +115,20 @@ def summarize(model: Model) -> Summary:
     conv2d: stride 2 does not fit 8: the last 1 is left out
     """
     rows = []
+    seen: set[Layer] = set()
     for layer, input_shape in model.layer_shapes():
         output_shape = layer.compute_output_shape(input_shape)
-        known = None not in (*input_shape[1:], *output_shape[1:])
-        elements = math.prod(extent or 0 for extent in output_shape[1:])
+        outputs = _listed(output_shape)
+        known = all(None not in shape[1:] for shape in (*_listed(input_shape), *outputs))
+        elements = sum(math.prod(extent or 0 for extent in shape[1:]) for shape in outputs)
+        parameters = 0 if layer in seen else layer.count_params()  # of a shared layer once
+        seen.add(layer)
         rows.append(
             Row(
                 name=layer.name,
                 kind=type(layer).__name__,
                 output_shape=output_shape,
-                parameters=layer.count_params(),
+                parameters=parameters,
                 activation_bytes=elements * layer.dtype.itemsize if known else None,
                 multiply_adds=layer.multiply_adds(input_shape) if known else None,
                 notes=tuple(dict.fromkeys(layer.notes(input_shape))),
@@ -136,6 +142,10 @@ def summarize(model: Model) -> Summary:
         trainable_parameters=sum(p.value.size for p in model.trainable_parameters().values()),
         parameter_bytes=sum(p.value.nbytes for p in model.parameters),
     )
+
+
+def _listed(shape: Any) -> list[Shape]:
+    return shape if isinstance(shape, list) else [shape]
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

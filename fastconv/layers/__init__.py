@@ -5,6 +5,15 @@ from fastconv.layers.base import Layer
 from fastconv.layers.convolution import Conv1D, Conv2D, Conv3D
 from fastconv.layers.dense import Dense
 from fastconv.layers.input import Input, InputLayer
+from fastconv.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+)
 from fastconv.layers.parameter import Parameter
 from fastconv.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 from fastconv.layers.registry import deserialize_layer, register_layer, serialize_layer
@@ -12,6 +21,13 @@ from fastconv.layers.regularization import Dropout
 from fastconv.layers.reshaping import Flatten
 
 __all__ = [
+    "Add",
+    "Average",
+    "Concatenate",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Subtract",
     "Activation",
     "Conv1D",
     "Conv2D",

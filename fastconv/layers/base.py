@@ -7,14 +7,19 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastconv import initializers
 from fastconv.layers.parameter import Parameter
+from fastconv.layers.symbolic import Node, SymbolicTensor, connect, is_symbolic
 from fastconv.layers.types import FLOATS, Array, Shape
+
+if TYPE_CHECKING:
+    from fastconv.constraints import Constraint
+    from fastconv.regularizers import Regularizer
 
 __all__ = ["Layer", "LayerOptions", "as_shape", "blank_parameters"]
 
@@ -48,6 +53,11 @@ class Layer:
     input_shape : sequence of int, optional
         Shape of one input, without the batch, for the first layer of a `Sequential`.
 
+    Attributes
+    ----------
+    nodes : list of Node
+        The calls on values of a graph, in order.
+
     Examples
     --------
     >>> class Double(Layer):
@@ -78,6 +88,7 @@ class Layer:
         self.declared_input_shape: Shape | None = (
             None if input_shape is None else (None, *as_shape(input_shape, "input_shape"))
         )
+        self.nodes: list[Node] = []
         self._parameters: dict[str, Parameter] = {}
         self._tape: list[tuple[Any, ...]] = []
 
@@ -133,11 +144,20 @@ class Layer:
         *,
         storage: Sequence[int] | None = None,
         trainable: bool = True,
+        regularizer: Regularizer | None = None,
+        constraint: Constraint | None = None,
     ) -> Parameter:
-        """Make a parameter of this shape, in Keras' order; see `Parameter` for `storage`."""
+        """Make a parameter of this shape, in Keras' order; see `Parameter`."""
         first = initializers.Zeros() if _blank.get() else initializers.get(initializer)
         value = first(tuple(shape), self.dtype)
-        parameter = Parameter(name, value, storage=storage, trainable=trainable)
+        parameter = Parameter(
+            name,
+            value,
+            storage=storage,
+            trainable=trainable,
+            regularizer=regularizer,
+            constraint=constraint,
+        )
         self._parameters[name] = parameter
         return parameter
 
@@ -241,15 +261,46 @@ class Layer:
 
     # ---- computing
 
-    def __call__(self, x: ArrayLike, training: bool = False) -> Array:
-        """Build if necessary and return the output; nothing is kept for `backward`."""
-        array = np.asarray(x, dtype=self.dtype)
-        self.build(array.shape)
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        """Build if necessary and return the output; nothing is kept for `backward`.
+
+        Called on a `SymbolicTensor`, as `Input` and every layer called on one return, it
+        returns another: that is how graphs are made. See `fastconv.Model`.
+        """
+        if is_symbolic(x):
+            return connect(self, x)
+        x = self.as_input(x)
+        shapes: Any = [a.shape for a in x] if isinstance(x, list) else x.shape
+        self.build(shapes)
         try:
-            return self.forward(array, training)
+            return self.forward(x, training)
         finally:
             if training:
                 self.release()
+
+    def as_input(self, x: Any) -> Any:
+        """Return what `forward` takes: an array of this layer's dtype, or a list of some."""
+        return np.asarray(x, dtype=self.dtype)
+
+    @property
+    def input(self) -> SymbolicTensor | list[SymbolicTensor]:
+        """What the layer was called on, in a graph that it is part of once."""
+        node = self._only_node()
+        return list(node.inputs) if node.takes_list else node.inputs[0]
+
+    @property
+    def output(self) -> SymbolicTensor | list[SymbolicTensor]:
+        """What it returned there."""
+        node = self._only_node()
+        return node.outputs[0] if len(node.outputs) == 1 else list(node.outputs)
+
+    def _only_node(self) -> Node:
+        if len(self.nodes) != 1:
+            raise AttributeError(
+                f"layer {self.name!r} was called {len(self.nodes)} times on values of a graph: "
+                "only after one call it has an input and an output"
+            )
+        return self.nodes[0]
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the output, and with `training` keep what `backward` needs."""

@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from fastconv.layers.base import Layer, LayerOptions, as_shape
 from fastconv.layers.registry import register_layer
+from fastconv.layers.symbolic import Node, SymbolicTensor
 from fastconv.layers.types import Array, Shape
 
 __all__ = ["Input", "InputLayer"]
@@ -16,7 +17,7 @@ __all__ = ["Input", "InputLayer"]
 
 @register_layer
 class InputLayer(Layer):
-    """The first entry of a `Sequential`: says the shape of its input, computes nothing.
+    """Where a model begins: says the shape of its input, computes nothing.
 
     Parameters
     ----------
@@ -35,6 +36,14 @@ class InputLayer(Layer):
         super().__init__(**options)
         self.batch_shape: Shape = (None, *as_shape(shape, "shape"))
 
+    def begin_graph(self) -> SymbolicTensor:
+        """Return the value that stands for the input."""
+        node = Node(self, (), takes_list=False)
+        self.nodes.append(node)
+        self.built = True
+        value: SymbolicTensor = node.put_out(self.batch_shape)
+        return value
+
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the input."""
         return x
@@ -50,12 +59,15 @@ class InputLayer(Layer):
 
 def Input(  # Keras' name
     shape: Sequence[int | None], *, dtype: DTypeLike | None = None, name: str | None = None
-) -> InputLayer:
+) -> SymbolicTensor:
     """Return what a model begins with; the arguments are those of `InputLayer`.
+
+    Layers are called on it, or it is the first entry of a `Sequential`.
 
     Examples
     --------
-    >>> Input((28, 28, 1)).batch_shape
+    >>> Input((28, 28, 1)).shape
     (None, 28, 28, 1)
     """
-    return InputLayer(shape, dtype=dtype, name=name)
+    layer = InputLayer(shape, dtype=dtype, name=name)
+    return layer.begin_graph()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastconv.layers.types import Array
+
+if TYPE_CHECKING:
+    from fastconv.constraints import Constraint
+    from fastconv.regularizers import Regularizer
 
 __all__ = ["Parameter"]
 
@@ -29,6 +34,10 @@ class Parameter:
         The axes of `value` in the order in which they are stored.
     trainable : bool
         Whether optimizers change it.
+    regularizer : Regularizer, optional
+        What its values add to the loss.
+    constraint : Constraint, optional
+        What its values are made to obey after each step of an optimizer.
 
     Attributes
     ----------
@@ -43,7 +52,16 @@ class Parameter:
     ((8, 3, 5, 5), (5, 5, 3, 8))
     """
 
-    __slots__ = ("_axes", "grad", "name", "trainable", "value")
+    __slots__ = (
+        "_axes",
+        "_storage",
+        "constraint",
+        "grad",
+        "name",
+        "regularizer",
+        "trainable",
+        "value",
+    )
 
     def __init__(
         self,
@@ -52,12 +70,17 @@ class Parameter:
         *,
         storage: Sequence[int] | None = None,
         trainable: bool = True,
+        regularizer: Regularizer | None = None,
+        constraint: Constraint | None = None,
     ) -> None:
         storage = tuple(range(value.ndim)) if storage is None else tuple(storage)
         self.name = name
         self.value: Array = np.array(value.transpose(storage), order="C")
         self.grad: Array | None = None
         self.trainable = trainable
+        self.regularizer = regularizer
+        self.constraint = constraint
+        self._storage = storage
         self._axes = tuple(storage.index(axis) for axis in range(value.ndim))
 
     @property
@@ -77,6 +100,20 @@ class Parameter:
     def accumulate(self, grad: Array) -> None:
         """Add a gradient; a layer that is used twice calls this twice."""
         self.grad = grad if self.grad is None else self.grad + grad
+
+    def penalize(self, with_gradient: bool) -> float:
+        """Return what the regularizer adds to the loss; add its gradient where asked."""
+        if self.regularizer is None:
+            return 0.0
+        value, grad = self.regularizer.value_and_grad(self.view)
+        if with_gradient:
+            self.accumulate(np.ascontiguousarray(grad.transpose(self._storage)))
+        return value
+
+    def constrain(self) -> None:
+        """Make the values obey the constraint."""
+        if self.constraint is not None:
+            self.assign(self.constraint(self.view))
 
     def __repr__(self) -> str:
         return f"<Parameter {self.name} {self.view.shape} {self.value.dtype}>"

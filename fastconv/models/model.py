@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from fastconv.layers.base import Layer, LayerOptions
 from fastconv.layers.parameter import Parameter
@@ -15,15 +15,18 @@ from fastconv.layers.types import Array, Shape
 from fastconv.summary import summarize
 from fastconv.training import loop, losses, metrics, optimizers
 from fastconv.training.callbacks import Callback, History
+from fastconv.training.objectives import Objective, arrays_by_name, make_objectives
 from fastconv.training.progress import resolve, text
 
 __all__ = ["Model"]
 
 
 class Model(Layer):
-    """A layer made of layers, which can be trained; `Sequential` is one.
+    """Layers put together, which can be trained.
 
-    A subclass defines what a layer does, and `layer_shapes`.
+    ``Model(inputs, outputs)`` is the graph of layers from some values to others: see
+    `fastconv.models.Functional`. `Sequential` is a stack of layers. A subclass of your own
+    defines what a layer does, `layer_shapes` and `input_shape`.
 
     Parameters
     ----------
@@ -32,19 +35,36 @@ class Model(Layer):
 
     Attributes
     ----------
-    optimizer, loss, metrics
-        What `compile` was given; None, None and an empty list before.
+    optimizer : Optimizer or None
+        What `compile` was given.
+    objectives : list of Objective
+        The loss, its weight and the metrics of each output; empty before `compile`.
     stop_training : bool
         A callback sets it to end `fit` after the running batch.
     metadata : dict
         Notes of yours, plain enough for JSON, that are saved with the model.
+
+    Examples
+    --------
+    >>> from fastconv.layers import Add, Dense, Input
+    >>> x = Input((8,))
+    >>> model = Model(x, Add()([x, Dense(8, activation="relu")(x)]))
+    >>> model.output_shape, model.count_params()
+    ((None, 8), 72)
     """
+
+    def __new__(cls, *args: Any, **options: Any) -> Model:
+        """Make a graph of ``Model(inputs, outputs)``."""
+        if cls is Model and (args or "inputs" in options):
+            from fastconv.models.functional import Functional  # which is a model
+
+            return super().__new__(Functional)
+        return super().__new__(cls)
 
     def __init__(self, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.optimizer: optimizers.Optimizer | None = None
-        self.loss: losses.Loss | None = None
-        self.metrics: list[metrics.Metric] = []
+        self.objectives: list[Objective] = []
         self.stop_training = False
         self.metadata: dict[str, Any] = {}
 
@@ -68,6 +88,26 @@ class Model(Layer):
     def output_shape(self) -> Shape:
         """The shape of the output, batch included."""
         return self.compute_output_shape(self.input_shape)
+
+    @property
+    def input_names(self) -> list[str]:
+        """What `fit` and `predict` call the inputs in a dict."""
+        return ["input"]
+
+    @property
+    def output_names(self) -> list[str]:
+        """What `compile` and `fit` call the outputs in a dict, and the logs of several."""
+        return ["output"]
+
+    @property
+    def input_shapes(self) -> list[Shape]:
+        """The shape of each input."""
+        return [self.input_shape]
+
+    @property
+    def output_shapes(self) -> list[Shape]:
+        """The shape of each output."""
+        return [self.output_shape]
 
     def get_layer(self, name: str) -> Layer:
         """Return the layer of this name."""
@@ -141,10 +181,15 @@ class Model(Layer):
     def compile(
         self,
         optimizer: str | optimizers.Optimizer,
-        loss: str | losses.Loss,
-        metrics: Sequence[str | metrics.Metric] | None = None,
+        loss: Any,
+        metrics: Any = None,
+        loss_weights: Any = None,
     ) -> None:
         """Choose what `fit` does.
+
+        Of a model with several outputs `loss`, `metrics` and `loss_weights` are lists with an
+        entry for each, or dicts by `output_names`; one loss goes for all, and one of None, or
+        that a dict leaves out, for none.
 
         Parameters
         ----------
@@ -154,32 +199,62 @@ class Model(Layer):
             See `fastconv.training.losses`.
         metrics : sequence of str or Metric, optional
             ``"accuracy"``, or see `fastconv.training.metrics`.
+        loss_weights : sequence of float, optional
+            By which the losses of the outputs are multiplied in their sum; 1 by default.
         """
-        chosen = losses.get(loss)
-        if isinstance(metrics, str):
-            raise ValueError(f"metrics: got {metrics!r}, expected a list, [{metrics!r}]")
-        self.metrics = [_metric(metric, chosen) for metric in metrics or ()]
+        objectives = make_objectives(loss, metrics, loss_weights, self.output_names)
         self.optimizer = optimizers.get(optimizer)
-        self.loss = chosen
+        self.objectives = objectives
 
-    def require_compiled(
-        self,
-    ) -> tuple[optimizers.Optimizer, losses.Loss, list[metrics.Metric]]:
-        """Return optimizer, loss and metrics; an error before `compile`."""
-        if self.optimizer is None or self.loss is None:
+    @property
+    def loss(self) -> losses.Loss | list[losses.Loss | None] | None:
+        """The loss that `compile` was given, or the list of them; None before."""
+        found = [one.loss for one in self.objectives]
+        return (found[0] if found else None) if len(found) < 2 else found
+
+    @property
+    def metrics(self) -> list[metrics.Metric]:
+        """The metrics of all outputs."""
+        return [metric for one in self.objectives for metric in one.metrics]
+
+    def require_compiled(self) -> tuple[optimizers.Optimizer, list[Objective]]:
+        """Return the optimizer and the objectives; an error before `compile`."""
+        if self.optimizer is None:
             raise RuntimeError(f"model {self.name!r}: compile(optimizer, loss) it first")
-        return self.optimizer, self.loss, self.metrics
+        return self.optimizer, self.objectives
+
+    # ---- inputs and outputs as lists, whether one or several
+
+    def forward_outputs(
+        self, xs: list[Array], training: bool, logits: Sequence[bool]
+    ) -> list[Array]:
+        """Do `forward`, without the softmax at the end of the outputs that `logits` marks."""
+        forward = self.forward_logits if logits[0] else self.forward
+        return [forward(xs[0], training)]
+
+    def backward_outputs(self, grads: Sequence[Array | None]) -> None:
+        """Take `forward_outputs` back, to the parameters."""
+        if grads[0] is not None:
+            self.backward(grads[0], need_input_grad=False)
+
+    def softmax_axes(self) -> list[int | None]:
+        """Return the axis of the softmax that ends each output, or None."""
+        return [self.softmax_axis(len(self.output_shape))]
+
+    def infer(self, xs: list[Array]) -> list[Array]:
+        """Return the outputs for one batch, as `predict` computes them."""
+        return self.forward_outputs(xs, False, [False] * len(self.output_names))
 
     def fit(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: Any,
+        y: Any,
         batch_size: int = 32,
         epochs: int = 1,
         verbose: int | str = "auto",
         callbacks: Sequence[Callback] = (),
         validation_split: float = 0.0,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[Any, Any] | None = None,
         shuffle: bool = True,
         initial_epoch: int = 0,
         seed: int | None = None,
@@ -189,7 +264,8 @@ class Model(Layer):
         Parameters
         ----------
         x, y : array_like
-            As many of one as of the other, along the first axis.
+            As many of one as of the other, along the first axis. With several inputs or
+            outputs a list of arrays, or a dict by `input_names` or `output_names`.
         batch_size : int
             Samples per step; the last batch of an epoch may be smaller.
         epochs : int
@@ -235,15 +311,14 @@ class Model(Layer):
         >>> model.predict([[4.0]]).round(1)
         array([[9.]], dtype=float32)
         """
-        xs, ys = _samples(x, y)
+        xs, ys = self._samples(x, y)
         validation = None
         if validation_data is not None:
-            validation = _samples(*validation_data)
+            validation = self._samples(*validation_data)
         elif validation_split:
             (xs, ys), validation = loop.split(xs, ys, validation_split)
-        if not len(xs):
+        if not len(xs[0]):
             raise ValueError("x: got no samples to train on")
-        self._ready(xs)
         self.require_compiled()
         return loop.fit(
             self,
@@ -261,8 +336,8 @@ class Model(Layer):
 
     def evaluate(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: Any,
+        y: Any,
         batch_size: int = 32,
         verbose: int | str = 0,
         return_dict: bool = False,
@@ -271,42 +346,41 @@ class Model(Layer):
 
         `verbose` 1 shows a bar, and 1 and 2 write a line with the result.
         """
-        xs, ys = _samples(x, y)
-        self._ready(xs)
+        xs, ys = self._samples(x, y)
         logs = loop.evaluate(self, xs, ys, batch_size, verbose)
         if resolve(verbose):
             print(text(logs))
         return _result(logs, return_dict)
 
-    def predict(self, x: ArrayLike, batch_size: int = 32, verbose: int | str = 0) -> Array:
-        """Return the outputs for all inputs, computed in batches; `verbose` 1 shows a bar."""
-        xs = np.asarray(x)
-        self._ready(xs)
-        return loop.predict(self, xs, batch_size, verbose)
+    def predict(self, x: Any, batch_size: int = 32, verbose: int | str = 0) -> Any:
+        """Return the outputs for all inputs, computed in batches; `verbose` 1 shows a bar.
 
-    def predict_on_batch(self, x: ArrayLike) -> Array:
+        An array, or of a model with several outputs a list of them.
+        """
+        results = loop.predict(self, self._ready(x), batch_size, verbose)
+        return results[0] if len(results) == 1 else results
+
+    def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch."""
-        xs = np.asarray(x)
-        self._ready(xs)
-        return self.forward(np.asarray(xs, dtype=self.dtype))
+        results = self.infer([np.asarray(a, dtype=self.dtype) for a in self._ready(x)])
+        return results[0] if len(results) == 1 else results
 
-    def train_on_batch(self, x: ArrayLike, y: ArrayLike, return_dict: bool = False) -> Any:
+    def train_on_batch(self, x: Any, y: Any, return_dict: bool = False) -> Any:
         """Do one step on one batch.
 
         Returns what `evaluate` does, of this batch alone, from before the step. The gradients
         stay in `gradients`.
         """
-        xs, ys = _samples(x, y)
-        self._ready(xs)
+        xs, ys = self._samples(x, y)
         logs = loop.Logs(self)
-        value, predicted = loop.train_step(self, xs, ys)
-        logs.add(value, ys, predicted)
+        values, predicted, extra = loop.train_step(self, xs, ys)
+        logs.add(values, ys, predicted, extra)
         return _result(logs.result(), return_dict)
 
-    def test_on_batch(self, x: ArrayLike, y: ArrayLike, return_dict: bool = False) -> Any:
+    def test_on_batch(self, x: Any, y: Any, return_dict: bool = False) -> Any:
         """Return what `evaluate` does, of one batch."""
-        xs, _ = _samples(x, y)
-        return self.evaluate(x, y, batch_size=max(len(xs), 1), return_dict=return_dict)
+        count = max(len(self._ready(x)[0]), 1)
+        return self.evaluate(x, y, batch_size=count, return_dict=return_dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write model, weights, compile settings and optimizer state to one file.
@@ -317,38 +391,46 @@ class Model(Layer):
 
         save_model(self, path)
 
-    def __call__(self, x: ArrayLike, training: bool = False) -> Array:
-        """Build if necessary and return the output; nothing is kept for `backward`."""
-        self._ready(np.asarray(x))
-        return super().__call__(x, training)
+    def as_input(self, x: Any) -> Any:
+        """Return what `forward` takes, built for it: an array, or a list of them."""
+        xs = [np.asarray(a, dtype=self.dtype) for a in self._ready(x)]
+        return xs if len(self.input_names) > 1 else xs[0]
 
-    def _ready(self, x: Array) -> None:
-        """Build for this input if necessary; refuse one that does not fit."""
-        if x.ndim < 2 or x.dtype.kind not in "fiub":
-            raise ValueError(
-                f"x: got {x.dtype} of shape {x.shape}, expected real numbers of shape (batch, ...)"
-            )
-        self.build((None, *x.shape[1:]))
-        expected = self.input_shape
-        if len(expected) != x.ndim or any(
-            want not in (None, got) for want, got in zip(expected[1:], x.shape[1:], strict=False)
-        ):
-            raise ValueError(f"x: got shape {x.shape}, expected {expected}")
+    def _ready(self, x: Any) -> list[Array]:
+        """Return the inputs as arrays, the model built for them; refuse what does not fit."""
+        names = self.input_names
+        xs = arrays_by_name(x, names, "x")
+        for a in xs:
+            if a.ndim < 2 or a.dtype.kind not in "fiub":
+                raise ValueError(
+                    f"x: got {a.dtype} of shape {a.shape}, expected real numbers of shape "
+                    "(batch, ...)"
+                )
+        if not self.built:
+            self.build((None, *xs[0].shape[1:]))
+        for name, a, expected in zip(names, xs, self.input_shapes, strict=True):
+            if len(expected) != a.ndim or any(
+                want not in (None, got)
+                for want, got in zip(expected[1:], a.shape[1:], strict=False)
+            ):
+                of = f" for {name!r}" if len(names) > 1 else ""
+                raise ValueError(f"x: got shape {a.shape}{of}, expected {expected}")
+        if len({len(a) for a in xs}) > 1:
+            raise ValueError(f"x: got {[len(a) for a in xs]} samples, expected as many of each")
+        return xs
 
-
-def _metric(identifier: str | metrics.Metric, loss: losses.Loss) -> metrics.Metric:
-    return metrics.get(identifier, loss)
-
-
-def _samples(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-    """Return inputs and targets as arrays with as many of one as of the other."""
-    xs, ys = np.asarray(x), np.asarray(y)
-    if not xs.ndim or not ys.ndim or len(xs) != len(ys):
-        raise ValueError(
-            f"y: got shape {ys.shape}, expected as many targets as there are inputs in x, of "
-            f"shape {xs.shape}"
-        )
-    return xs, ys
+    def _samples(self, x: Any, y: Any) -> loop.Samples:
+        """Return inputs and targets as arrays, as many of one as of the other."""
+        names = self.input_names
+        xs = arrays_by_name(x, names, "x")
+        ys = arrays_by_name(y, self.output_names, "y")
+        for a in ys:
+            if not xs[0].ndim or not a.ndim or len(xs[0]) != len(a):
+                raise ValueError(
+                    f"y: got shape {a.shape}, expected as many targets as there are inputs in x, "
+                    f"of shape {xs[0].shape}"
+                )
+        return self._ready(x), ys
 
 
 def _result(logs: dict[str, float], return_dict: bool) -> Any:

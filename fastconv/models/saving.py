@@ -54,12 +54,15 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         "metadata": model.metadata,
         "compile": None,
     }
-    if model.optimizer is not None and model.loss is not None:
+    if model.optimizer is not None:
         description["compile"] = {
             "optimizer": optimizers.serialize(model.optimizer),
             "iterations": model.optimizer.iterations,
-            "loss": losses.serialize(model.loss),
-            "metrics": [metrics.serialize(metric) for metric in model.metrics],
+            "loss": [
+                None if one.loss is None else losses.serialize(one.loss) for one in model.objectives
+            ],
+            "metrics": [[metrics.serialize(m) for m in one.metrics] for one in model.objectives],
+            "loss_weights": [one.weight for one in model.objectives],
         }
         for name, slots in model.optimizer.get_state().items():
             arrays |= {f"optimizer/{name}/{slot}": value for slot, value in slots.items()}
@@ -101,12 +104,21 @@ def load_model(
         model.metadata = dict(description["metadata"])
         settings = description["compile"]
         if compile and settings is not None:
-            model.compile(settings["optimizer"], settings["loss"], settings["metrics"])
+            model.compile(
+                settings["optimizer"],
+                settings["loss"],
+                *_of_outputs(model, settings["metrics"], settings["loss_weights"]),
+            )
             _fill_optimizer(model, _below("optimizer/", arrays), settings["iterations"])
     except (KeyError, TypeError, ValueError) as error:
         problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{os.fspath(path)}: {problem}") from error
     return model
+
+
+def _of_outputs(model: Model, metrics_: list[Any], weights: list[float]) -> tuple[Any, Any]:
+    """Return the metrics and the weights of the losses as `compile` takes them."""
+    return (metrics_, weights) if len(model.output_names) > 1 else (metrics_[0], weights)
 
 
 def _below(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

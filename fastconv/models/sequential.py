@@ -8,8 +8,10 @@ from typing import Any, Self, Unpack
 from fastconv.layers.base import Layer, LayerOptions, as_shape
 from fastconv.layers.input import InputLayer
 from fastconv.layers.registry import deserialize_layer, register_layer, serialize_layer
+from fastconv.layers.symbolic import SymbolicTensor
 from fastconv.layers.types import Array, Shape
 from fastconv.models.model import Model
+from fastconv.models.naming import free_name
 
 __all__ = ["Sequential"]
 
@@ -42,7 +44,7 @@ class Sequential(Model):
 
     def __init__(
         self,
-        layers: Iterable[Layer] | None = None,
+        layers: Iterable[Layer | SymbolicTensor] | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:
         self._layers: list[Layer] = []
@@ -55,8 +57,13 @@ class Sequential(Model):
         """The layers, without an Input."""
         return list(self._layers)
 
-    def add(self, layer: Layer) -> None:
-        """Put a layer at the end; build it if the shape of its input is known."""
+    def add(self, layer: Layer | SymbolicTensor) -> None:
+        """Put a layer at the end; build it if the shape of its input is known.
+
+        The first may be what `Input` returned.
+        """
+        if isinstance(layer, SymbolicTensor) and isinstance(layer.node.layer, InputLayer):
+            layer = layer.node.layer
         if not isinstance(layer, Layer):
             raise TypeError(f"layer: got {layer!r}, expected a Layer")
         if not self._layers and layer.has_dtype and not self.has_dtype:
@@ -70,7 +77,7 @@ class Sequential(Model):
             self.declared_input_shape = layer.declared_input_shape
         if self.has_dtype:
             layer.adopt_dtype(self.dtype)
-        layer.adopt_name(self._free_name(layer))
+        layer.adopt_name(free_name(layer, {other.name for other in self._layers}))
         if self.declared_input_shape is not None:
             shape = self.output_shape
             layer.adopt_dtype(self.dtype)
@@ -78,18 +85,6 @@ class Sequential(Model):
             layer.compute_output_shape(shape)  # refuses what does not fit
             self.built = True
         self._layers.append(layer)
-
-    def _free_name(self, layer: Layer) -> str:
-        """Return the layer's name, numbered if it was not given and is taken."""
-        taken = {other.name for other in self._layers}
-        name = layer.name
-        if layer.named and name in taken:
-            raise ValueError(f"layer: the model has a layer {name!r} already")
-        number = 0
-        while name in taken:
-            number += 1
-            name = f"{layer.name}_{number}"
-        return name
 
     def pop(self) -> Layer:
         """Take the last layer away and return it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,7 +13,7 @@ from fastconv import functional
 from fastconv.layers.types import Array
 from fastconv.training.callbacks import Callback, History
 from fastconv.training.interrupt import DeferredInterrupt
-from fastconv.training.losses import Crossentropy
+from fastconv.training.losses import Crossentropy, Loss
 from fastconv.training.metrics import Mean
 from fastconv.training.progress import progress, watched
 from fastconv.utils import next_seed
@@ -23,41 +23,78 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "fit", "predict", "split", "train_step"]
 
+#: The inputs and the targets of a model, an array for each of its inputs and outputs.
+Samples: TypeAlias = tuple[list[Array], list[Array]]
 
-def objective(model: Model, x: Array, y: ArrayLike, training: bool) -> tuple[float, Array, Array]:
-    """Return the loss, its gradient and the predictions of a batch.
 
-    Where the model ends with a softmax and the loss is a cross-entropy along the same axis,
+def objective(
+    model: Model, xs: Sequence[Array], ys: Sequence[ArrayLike], training: bool
+) -> tuple[list[float], list[Array | None], list[Array]]:
+    """Return each output's loss, its gradient and the predictions of a batch.
+
+    Where an output ends with a softmax and its loss is a cross-entropy along the same axis,
     loss and gradient are those of the logits: p - q instead of a product of a huge and a tiny
-    number, with nothing clipped. `backward` of the model follows suit.
+    number, with nothing clipped. `backward` of the model follows suit. An output without a
+    loss has the loss 0 and no gradient.
     """
-    x = np.asarray(x, dtype=model.dtype)
-    loss = model.require_compiled()[1]
-    axis = model.softmax_axis(len(model.output_shape))
-    if (
+    xs = [np.asarray(x, dtype=model.dtype) for x in xs]
+    objectives = model.require_compiled()[1]
+    axes = [
+        axis if _takes_logits(o.loss, axis, len(shape)) else None
+        for o, axis, shape in zip(
+            objectives, model.softmax_axes(), model.output_shapes, strict=True
+        )
+    ]
+    outputs = model.forward_outputs(xs, training, [axis is not None for axis in axes])
+    values: list[float] = []
+    grads: list[Array | None] = []
+    predicted: list[Array] = []
+    for one, axis, output, y in zip(objectives, axes, outputs, ys, strict=True):
+        value, grad = 0.0, None
+        if one.loss is not None:
+            on_logits = axis is not None and isinstance(one.loss, Crossentropy)
+            loss = one.loss.on_logits() if on_logits else one.loss  # type: ignore[attr-defined]
+            value, grad = loss.value_and_grad(y, output)
+            if one.weight != 1:
+                grad = grad * output.dtype.type(one.weight)
+        values.append(value)
+        grads.append(grad)
+        predicted.append(output if axis is None else functional.softmax(output, axis))
+    return values, grads, predicted
+
+
+def _takes_logits(loss: Loss | None, axis: int | None, ndim: int) -> bool:
+    return (
         isinstance(loss, Crossentropy)
         and not loss.from_logits
         and axis is not None
-        and axis == loss.axis % len(model.output_shape)
-    ):
-        logits = model.forward_logits(x, training)
-        value, grad = loss.on_logits().value_and_grad(y, logits)
-        return value, grad, functional.softmax(logits, axis)
-    predicted = model.forward(x, training)
-    value, grad = loss.value_and_grad(y, predicted)
-    return value, grad, predicted
+        and axis == loss.axis % ndim
+    )
+
+
+def penalty(model: Model, with_gradients: bool = False) -> float:
+    """Return what the regularizers of the trainable parameters add to the loss."""
+    parameters = model.trainable_parameters().values()
+    return sum(parameter.penalize(with_gradients) for parameter in parameters)
 
 
 def train_step(
-    model: Model, x: Array, y: Array, interrupt: DeferredInterrupt | None = None
-) -> tuple[float, Array]:
-    """Do one step of the optimizer on a batch; return its loss and predictions from before."""
+    model: Model,
+    xs: Sequence[Array],
+    ys: Sequence[Array],
+    interrupt: DeferredInterrupt | None = None,
+) -> tuple[list[float], list[Array], float]:
+    """Do one step of the optimizer on a batch.
+
+    Returns the losses and the predictions of the outputs, and the penalty, from before it.
+    """
     optimizer = model.require_compiled()[0]
     interrupt = interrupt or DeferredInterrupt()  # not entered: changes nothing
     model.clear_gradients()
     try:
-        value, grad, predicted = objective(model, x, y, training=True)
-        model.backward(grad, need_input_grad=False)
+        values, grads, predicted = objective(model, xs, ys, training=True)
+        model.backward_outputs(grads)
+        extra = penalty(model, with_gradients=True)
     finally:
         model.release()
     interrupt.shielded = True
@@ -65,39 +102,62 @@ def train_step(
         optimizer.apply(model.trainable_parameters())
     finally:
         interrupt.shielded = False
-    return value, predicted
+    return values, predicted, extra
 
 
 class Logs:
-    """The loss and the metrics of a model, gathered over batches."""
+    """The losses and the metrics of a model, gathered over batches."""
 
     def __init__(self, model: Model) -> None:
-        self._loss = Mean()
-        self._metrics = copy.deepcopy(model.require_compiled()[2])  # loops may nest
-        for metric in self._metrics:
-            metric.reset()
+        self._objectives = copy.deepcopy(model.require_compiled()[1])  # loops may nest
+        self._total = Mean()
+        self._each = [Mean() for _ in self._objectives]
+        several = len(self._objectives) > 1
+        self._prefixes = [f"{name}_" if several else "" for name in model.output_names]
+        for one in self._objectives:
+            for metric in one.metrics:
+                metric.reset()
 
-    def add(self, value: float, y: Array, predicted: Array) -> None:
-        """Add a batch."""
-        self._loss.add(value, len(predicted))
-        for metric in self._metrics:
-            metric.update(y, predicted)
+    def add(
+        self,
+        values: Sequence[float],
+        ys: Sequence[Array],
+        predicted: Sequence[Array],
+        extra: float,
+    ) -> None:
+        """Add a batch, and what the regularizers added to its loss."""
+        count = len(predicted[0])
+        weights = [one.weight for one in self._objectives]
+        self._total.add(sum(map(float.__mul__, weights, values)) + extra, count)
+        for one, mean, value, y, p in zip(
+            self._objectives, self._each, values, ys, predicted, strict=True
+        ):
+            mean.add(value, count)
+            for metric in one.metrics:
+                metric.update(y, p)
 
     def result(self) -> dict[str, float]:
         """Return what was gathered so far."""
-        return {"loss": self._loss.result()} | {m.name: m.result() for m in self._metrics}
+        logs = {"loss": self._total.result()}
+        if len(self._each) > 1:
+            for one, prefix, mean in zip(self._objectives, self._prefixes, self._each, strict=True):
+                if one.loss is not None:
+                    logs[f"{prefix}loss"] = mean.result()
+        for one, prefix in zip(self._objectives, self._prefixes, strict=True):
+            logs |= {f"{prefix}{metric.name}": metric.result() for metric in one.metrics}
+        return logs
 
 
 def fit(
     model: Model,
-    x: Array,
-    y: Array,
+    xs: Sequence[Array],
+    ys: Sequence[Array],
     *,
     batch_size: int,
     epochs: int,
     verbose: int | str,
     callbacks: Sequence[Callback],
-    validation: tuple[Array, Array] | None,
+    validation: Samples | None,
     shuffle: bool,
     initial_epoch: int,
     seed: int | None,
@@ -108,7 +168,8 @@ def fit(
     stream = next_seed() if seed is None else int(seed)
     history = History()
     chain: list[Callback] = [history, *progress(verbose), *callbacks]
-    steps = -(-len(x) // batch_size)
+    count = len(xs[0])
+    steps = -(-count // batch_size)
     for callback in chain:
         callback.set_model(model)
         callback.set_params({"epochs": epochs, "steps": steps, "verbose": verbose})
@@ -119,10 +180,10 @@ def fit(
             for callback in chain:
                 callback.on_train_begin()
             for epoch in range(initial_epoch, epochs):
-                order = np.random.default_rng((stream, epoch)).permutation(len(x))
+                order = np.random.default_rng((stream, epoch)).permutation(count)
                 logs = _epoch(
                     model,
-                    _batches(x, y, batch_size, order if shuffle else None),
+                    _batches(xs, ys, batch_size, order if shuffle else None),
                     epoch,
                     chain,
                     interrupt,
@@ -148,7 +209,7 @@ def fit(
 
 def _epoch(
     model: Model,
-    batches: Iterator[tuple[Array, Array]],
+    batches: Iterator[Samples],
     epoch: int,
     chain: Sequence[Callback],
     interrupt: DeferredInterrupt,
@@ -157,11 +218,11 @@ def _epoch(
     logs = Logs(model)
     for callback in chain:
         callback.on_epoch_begin(epoch)
-    for batch, (x, y) in enumerate(batches):
+    for batch, (xs, ys) in enumerate(batches):
         for callback in chain:
             callback.on_train_batch_begin(batch)
-        value, predicted = train_step(model, x, y, interrupt)
-        logs.add(value, y, predicted)
+        values, predicted, extra = train_step(model, xs, ys, interrupt)
+        logs.add(values, ys, predicted, extra)
         for callback in chain:
             callback.on_train_batch_end(batch, logs.result())
         interrupt.check()
@@ -172,58 +233,64 @@ def _epoch(
 
 def evaluate(
     model: Model,
-    x: Array,
-    y: Array,
+    xs: Sequence[Array],
+    ys: Sequence[Array],
     batch_size: int,
     verbose: int | str = 0,
     check: Callable[[], None] | None = None,
 ) -> dict[str, float]:
-    """Return the loss and the metrics; `check` is called after each batch."""
+    """Return the losses and the metrics; `check` is called after each batch."""
     positive("batch_size", batch_size)
     logs = Logs(model)
-    steps = -(-len(x) // batch_size)
-    for xs, ys in watched(_batches(x, y, batch_size, None), steps, "Evaluating", verbose):
-        value, _, predicted = objective(model, xs, ys, training=False)
-        logs.add(value, ys, predicted)
+    steps = -(-len(xs[0]) // batch_size)
+    for x, y in watched(_batches(xs, ys, batch_size, None), steps, "Evaluating", verbose):
+        values, _, predicted = objective(model, x, y, training=False)
+        logs.add(values, y, predicted, penalty(model))
         if check is not None:
             check()
     return logs.result()
 
 
-def predict(model: Model, x: Array, batch_size: int, verbose: int | str = 0) -> Array:
+def predict(
+    model: Model, xs: Sequence[Array], batch_size: int, verbose: int | str = 0
+) -> list[Array]:
     """Return the outputs for all inputs, batch by batch."""
     positive("batch_size", batch_size)
-    steps = -(-len(x) // batch_size)
-    result: Array | None = None
+    count = len(xs[0])
+    steps = -(-count // batch_size)
+    results: list[Array] = []
     start = 0
-    for xs, _ in watched(_batches(x, x, batch_size, None), steps, "Predicting", verbose):
-        y = model.forward(np.asarray(xs, dtype=model.dtype))
-        if result is None:
-            result = np.empty((len(x), *y.shape[1:]), y.dtype)
-        result[start : start + len(y)] = y
-        start += len(y)
-    if result is None:
-        shape = tuple(extent or 0 for extent in model.output_shape[1:])
-        return np.empty((0, *shape), model.dtype)
-    return result
+    for batch, _ in watched(_batches(xs, (), batch_size, None), steps, "Predicting", verbose):
+        outputs = model.infer([np.asarray(x, dtype=model.dtype) for x in batch])
+        if not results:
+            results = [np.empty((count, *y.shape[1:]), y.dtype) for y in outputs]
+        for result, y in zip(results, outputs, strict=True):
+            result[start : start + len(y)] = y
+        start += len(outputs[0])
+    if not results:
+        shapes = [tuple(extent or 0 for extent in shape[1:]) for shape in model.output_shapes]
+        return [np.empty((0, *shape), model.dtype) for shape in shapes]
+    return results
 
 
-def split(x: Array, y: Array, fraction: float) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+def split(xs: Sequence[Array], ys: Sequence[Array], fraction: float) -> tuple[Samples, Samples]:
     """Return what to train on, and the last `fraction`, to validate with.
 
     Examples
     --------
-    >>> (x, _), (x_val, _) = split(np.arange(10), np.arange(10), 0.2)
-    >>> len(x), x_val
-    (8, array([8, 9]))
+    >>> (x, _), (x_val, _) = split([np.arange(10)], [np.arange(10)], 0.2)
+    >>> len(x[0]), x_val
+    (8, [array([8, 9])])
     """
-    at = int(len(x) * (1 - fraction)) if 0 < fraction < 1 else 0
-    if not 0 < at < len(x):
+    count = len(xs[0])
+    at = int(count * (1 - fraction)) if 0 < fraction < 1 else 0
+    if not 0 < at < count:
         raise ValueError(
-            f"validation_split: got {fraction!r} of {len(x)} samples, expected a number between "
+            f"validation_split: got {fraction!r} of {count} samples, expected a number between "
             "0 and 1 that leaves some for either side"
         )
-    return (x[:at], y[:at]), (x[at:], y[at:])
+    first = [x[:at] for x in xs], [y[:at] for y in ys]
+    return first, ([x[at:] for x in xs], [y[at:] for y in ys])
 
 
 def positive(argument: str, value: int) -> None:
@@ -233,11 +300,10 @@ def positive(argument: str, value: int) -> None:
 
 
 def _batches(
-    x: Array, y: Array, batch_size: int, order: Array | None
-) -> Iterator[tuple[Array, Array]]:
-    for start in range(0, len(x), batch_size):
-        if order is None:
-            yield x[start : start + batch_size], y[start : start + batch_size]
-        else:
-            chosen = order[start : start + batch_size]
-            yield x[chosen], y[chosen]
+    xs: Sequence[Array], ys: Sequence[Array], batch_size: int, order: Array | None
+) -> Iterator[Samples]:
+    for start in range(0, len(xs[0]), batch_size):
+        chosen: Any = slice(start, start + batch_size)
+        if order is not None:
+            chosen = order[chosen]
+        yield [x[chosen] for x in xs], [y[chosen] for y in ys]

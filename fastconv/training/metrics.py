@@ -129,7 +129,7 @@ _BY_NAME: dict[str, type[SparseCategoricalAccuracy] | type[CategoricalAccuracy]]
 }
 
 
-def get(identifier: str | Metric | Mapping[str, Any], loss: Loss) -> Metric:
+def get(identifier: str | Metric | Mapping[str, Any], loss: Loss | None) -> Metric:
     """Return the metric of this name; ``"accuracy"`` is the one that goes with the loss.
 
     Examples

@@ -67,6 +67,7 @@ class Optimizer:
                 if self.weight_decay:
                     w *= 1 - self.learning_rate * self.weight_decay
                 self.update(w, g, *slots)
+            parameter.constrain()
 
     def update(self, w: Array, g: Array, *slots: Array) -> None:
         """Change a piece of a parameter, and of its slots, in place, given the gradient."""

@@ -39,7 +39,9 @@ ALL = [
     ReLU(),
     Softmax(axis=1),
     Dropout(0.25, seed=4),
-    layers.Input((None, 3)),
+    layers.InputLayer((None, 3)),
+    layers.Add(),
+    layers.Concatenate(axis=1),
 ]
 
 

@@ -109,9 +109,9 @@ def test_the_order_of_samples():
         model = Sequential([Dense(1, input_shape=(1,))])
         original = loop.train_step
 
-        def spy(model, x, y, interrupt=None):
-            seen[-1].extend(x.ravel().tolist())
-            return original(model, x, y, interrupt)
+        def spy(model, xs, ys, interrupt=None):
+            seen[-1].extend(xs[0].ravel().tolist())
+            return original(model, xs, ys, interrupt)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "train_step", spy)
