@@ -76,6 +76,17 @@ def pool_stats():
     return in_use, cached
 
 
+def empty(shape, dtype):
+    """Return a contiguous array of float32 or float64 in memory of the pool, not initialised."""
+    cdef int64_t extents[FASTCONV_MAX_NDIM]
+    cdef int ndim = len(shape)
+    cdef _Call call = _Call.__new__(_Call)
+    for i in range(ndim):
+        extents[i] = shape[i]
+    call.output(None, DTYPES.index(np.dtype(dtype)), ndim, extents)
+    return call.result
+
+
 def measure(bint micro_kernel, bint double_precision, seconds):
     cdef _Call call = _Call.__new__(_Call)
     cdef fastconv_probe probe = FASTCONV_PROBE_MICRO_KERNEL if micro_kernel else FASTCONV_PROBE_FMA

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from fastconv.layers.base import Layer, LayerOptions
+from fastconv.layers.fusion import Pointwise
 from fastconv.layers.nonlinearity import LINEAR, Nonlinearity, get
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array
@@ -48,6 +49,10 @@ class _Elementwise(Activated):
         if training:
             self._save(y, activation)
         return y
+
+    def inference_form(self) -> Pointwise | None:
+        """Return the function, for a convolution to apply; not one along an axis."""
+        return Pointwise(self.activation) if self.activation.epilogue is not None else None
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
         """Return the gradient of the input."""

@@ -19,6 +19,7 @@ from fastconv.layers.types import FLOATS, Array, Shape
 
 if TYPE_CHECKING:
     from fastconv.constraints import Constraint
+    from fastconv.layers.fusion import InferenceForm
     from fastconv.regularizers import Regularizer
 
 __all__ = ["Layer", "LayerOptions", "as_shape", "blank_parameters"]
@@ -344,6 +345,10 @@ class Layer:
     def forward_logits(self, x: Array, training: bool = False) -> Array:
         """Do `forward` without the softmax at its end; `backward` then takes back just that."""
         return self.forward(x, training)
+
+    def inference_form(self) -> InferenceForm | None:
+        """Return what `forward` computes at inference, for joining; see `fastconv.layers.fusion`."""
+        return None
 
     # ---- configuration and other state
 

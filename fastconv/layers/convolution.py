@@ -10,6 +10,7 @@ from fastconv import functional, grad, initializers
 from fastconv.layers import windows
 from fastconv.layers.activation import Activated
 from fastconv.layers.base import LayerOptions
+from fastconv.layers.fusion import Convolution
 from fastconv.layers.nonlinearity import Nonlinearity
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
@@ -104,6 +105,16 @@ class Conv(Activated):
         if not need_input_grad:
             return None
         return self._data_format(input_grad(x.shape, kernel.value, dy, *self._window, out=out))
+
+    def inference_form(self) -> Convolution:
+        """Return the convolution, for a batch norm, a sum or an activation to join."""
+        return Convolution(
+            self.weight("kernel").array,
+            self.weight("bias").array if self.use_bias else None,
+            *self._window,
+            self.data_format,
+            self.activation,
+        )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return (batch, out..., filters), or (batch, filters, out...)."""

@@ -10,6 +10,7 @@ from fastconv import grad as gradients
 from fastconv.layers import windows
 from fastconv.layers.activation import Activated
 from fastconv.layers.base import LayerOptions
+from fastconv.layers.fusion import Product
 from fastconv.layers.nonlinearity import Nonlinearity
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
@@ -98,6 +99,11 @@ class Dense(Activated):
         if not need_input_grad:
             return None
         return gradients.linear_input(dy, kernel.value).reshape(x.shape)
+
+    def inference_form(self) -> Product:
+        """Return the product, for a batch norm or an activation to join."""
+        bias = self.weight("bias").array if self.use_bias else None
+        return Product(self.weight("kernel").array, bias, self.activation)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape with `units` at the end."""

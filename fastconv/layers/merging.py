@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from fastconv.layers.base import Layer, LayerOptions
+from fastconv.layers.fusion import InferenceForm, Sum
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
 
@@ -106,6 +107,10 @@ class Add(Merge):
     def merge(self, xs: Sequence[Array]) -> Array:
         """Return the sum."""
         return _fold(np.add, xs)
+
+    def inference_form(self) -> InferenceForm:
+        """Return the sum, which a convolution before it can add while storing."""
+        return Sum()
 
     def parts(self, grad: Array, xs: Sequence[Array]) -> list[Array]:
         """Return the gradient for each."""

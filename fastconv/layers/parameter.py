@@ -43,7 +43,10 @@ class Parameter:
     ----------
     value, grad : ndarray
         As stored, C-contiguous, of one shape and dtype. `grad` is None until a backward pass
-        has run. Change `value` in place only.
+        has run. What is assigned to `value` is copied.
+    version : int
+        Rises whenever `value` is handed out, for it may then be written to: what a model keeps
+        that was made of the value is made again. Read `array` where it will not.
 
     Examples
     --------
@@ -55,12 +58,13 @@ class Parameter:
     __slots__ = (
         "_axes",
         "_storage",
+        "array",
         "constraint",
         "grad",
         "name",
         "regularizer",
         "trainable",
-        "value",
+        "version",
     )
 
     def __init__(
@@ -75,7 +79,8 @@ class Parameter:
     ) -> None:
         storage = tuple(range(value.ndim)) if storage is None else tuple(storage)
         self.name = name
-        self.value: Array = np.array(value.transpose(storage), order="C")
+        self.array: Array = np.array(value.transpose(storage), order="C")
+        self.version = 0
         self.grad: Array | None = None
         self.trainable = trainable
         self.regularizer = regularizer
@@ -84,16 +89,37 @@ class Parameter:
         self._axes = tuple(storage.index(axis) for axis in range(value.ndim))
 
     @property
+    def value(self) -> Array:
+        """The value, alive, which may be written to."""
+        self.version += 1
+        return self.array
+
+    @value.setter
+    def value(self, value: ArrayLike) -> None:
+        array = np.asarray(value)
+        if array.shape != self.array.shape:
+            raise ValueError(
+                f"{self.name}: got a value of shape {array.shape}, expected {self.array.shape}"
+            )
+        np.copyto(self.array, array, casting="same_kind")
+        self.version += 1
+
+    @property
     def view(self) -> Array:
         """The value in Keras' order: a view, alive, which may be written to."""
         return self.value.transpose(self._axes)
 
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """In Keras' order."""
+        return tuple(self.array.shape[axis] for axis in self._axes)
+
     def assign(self, value: ArrayLike) -> None:
         """Copy in a value that is given in Keras' order."""
         array = np.asarray(value)
-        if array.shape != self.view.shape:
+        if array.shape != self._shape:
             raise ValueError(
-                f"{self.name}: got a value of shape {array.shape}, expected {self.view.shape}"
+                f"{self.name}: got a value of shape {array.shape}, expected {self._shape}"
             )
         np.copyto(self.view, array, casting="same_kind")
 
@@ -105,10 +131,10 @@ class Parameter:
         """Return what the regularizer adds to the loss; add its gradient where asked."""
         if self.regularizer is None:
             return 0.0
-        value, grad = self.regularizer.value_and_grad(self.view)
+        value, grad = self.regularizer.value_and_grad(self.array.transpose(self._axes))
         if with_gradient:
             self.accumulate(np.ascontiguousarray(grad.transpose(self._storage)))
-        return value
+        return float(value)
 
     def constrain(self) -> None:
         """Make the values obey the constraint."""
@@ -116,4 +142,4 @@ class Parameter:
             self.assign(self.constraint(self.view))
 
     def __repr__(self) -> str:
-        return f"<Parameter {self.name} {self.view.shape} {self.value.dtype}>"
+        return f"<Parameter {self.name} {self._shape} {self.array.dtype}>"

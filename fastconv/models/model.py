@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -17,6 +17,9 @@ from fastconv.training import loop, losses, metrics, optimizers
 from fastconv.training.callbacks import Callback, History
 from fastconv.training.objectives import Objective, arrays_by_name, make_objectives
 from fastconv.training.progress import resolve, text
+
+if TYPE_CHECKING:
+    from fastconv.models.prepared import PreparedModel
 
 __all__ = ["Model"]
 
@@ -67,6 +70,7 @@ class Model(Layer):
         self.objectives: list[Objective] = []
         self.stop_training = False
         self.metadata: dict[str, Any] = {}
+        self._prepared: tuple[Any, PreparedModel] | None = None
 
     # ---- the layers
 
@@ -243,7 +247,22 @@ class Model(Layer):
 
     def infer(self, xs: list[Array]) -> list[Array]:
         """Return the outputs for one batch, as `predict` computes them."""
-        return self.forward_outputs(xs, False, [False] * len(self.output_names))
+        return self.prepare().run(xs)
+
+    def prepare(self) -> PreparedModel:
+        """Return the model as `predict` runs it, made again if weights may have changed.
+
+        Batch norms are folded into filters, epilogues joined and filters packed: see
+        `fastconv.models.prepared`. Whatever hands out a parameter's value for writing marks it
+        as changed; writing later, through an array kept from before, does not.
+        """
+        stamp = _stamp(self)
+        kept = self._prepared
+        if kept is None or kept[0] != stamp:
+            from fastconv.models.prepared import PreparedModel  # which knows all models
+
+            kept = self._prepared = (stamp, PreparedModel(self))
+        return kept[1]
 
     def fit(
         self,
@@ -431,6 +450,18 @@ class Model(Layer):
                     f"of shape {xs[0].shape}"
                 )
         return self._ready(x), ys
+
+
+def _stamp(model: Model) -> list[Any]:
+    """Return what is equal as long as a model computes the same."""
+    parts: list[Any] = []
+    for layer in model.layers:
+        parts.append(id(layer))
+        if isinstance(layer, Model):
+            parts += _stamp(layer)
+        else:
+            parts += [p.version for p in layer.parameters]
+    return parts
 
 
 def _result(logs: dict[str, float], return_dict: bool) -> Any:

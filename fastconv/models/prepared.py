@@ -1,0 +1,333 @@
+"""A model made ready for inference: what `predict` runs.
+
+Layers that compute one thing together are joined (`fastconv.layers.fusion` says what a layer
+is): a batch norm goes into the filters before it; a sum with another branch and the activation
+are applied while a convolution's result is stored; a concatenation is not computed where its
+parts are convolutions, which store into their places in it. Filters are packed once.
+Convolutions keep their results channels-last in memory, whatever the data format. A value's
+memory goes back to the library's pool with the last call that reads it.
+
+Nothing is shared between runs but the packed filters, so any number of threads may run it.
+Weights are those of the moment it was made: `Model.infer` makes another when they have changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fastconv import _core, functional
+from fastconv.layers import windows
+from fastconv.layers.base import Layer
+from fastconv.layers.fusion import (
+    ChannelAffine,
+    Convolution,
+    InferenceForm,
+    Pointwise,
+    Product,
+    Sum,
+)
+from fastconv.layers.merging import Concatenate
+from fastconv.layers.nonlinearity import LINEAR
+from fastconv.layers.types import Array, Shape
+from fastconv.models.functional import Functional
+from fastconv.models.model import Model
+from fastconv.models.sequential import Sequential
+
+__all__ = ["PreparedModel"]
+
+_CONVOLVE: dict[int, Callable[..., Array]] = {
+    1: functional.conv1d,
+    2: functional.conv2d,
+    3: functional.conv3d,
+}
+
+
+@dataclass
+class Step:
+    """One call: of a layer, or of layers that were joined.
+
+    Values have numbers. `place` is where a convolution's result goes in a concatenation: its
+    number, the first channel, and how many channels there are. `shape` is that of the first
+    output, its batch left open.
+    """
+
+    layer: Layer
+    form: InferenceForm | None
+    inputs: list[int]
+    outputs: list[int]
+    takes_list: bool
+    shape: Shape
+    residual: int | None = None
+    place: tuple[int, int, int] | None = None
+    run: Callable[[dict[int, Array]], Any] | None = None
+    frees: list[int] = field(default_factory=list)
+
+    def reads(self) -> list[int]:
+        """Return the values that it reads."""
+        return self.inputs + ([] if self.residual is None else [self.residual])
+
+
+class PreparedModel:
+    """The inference of a model: ``PreparedModel(model).run([x])`` is a list of its outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.layers import Conv2D, ReLU
+    >>> from fastconv.models import Sequential
+    >>> model = Sequential([Conv2D(8, 3, input_shape=(9, 9, 3)), ReLU()])
+    >>> prepared = PreparedModel(model)
+    >>> [type(step.layer).__name__ for step in prepared.steps]
+    ['Conv2D']
+    >>> prepared.run([np.ones((2, 9, 9, 3), np.float32)])[0].shape
+    (2, 7, 7, 8)
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.steps: list[Step] = []
+        self._count = 0
+        self.inputs = [self._number() for _ in model.input_names]
+        self.outputs = self._trace(model, self.inputs, model.input_shapes)
+        self._join()
+        self._place()
+        for step in self.steps:
+            step.run = _runner(step)
+        self._free()
+
+    def run(self, xs: Sequence[Array]) -> list[Array]:
+        """Return the outputs for one batch; inputs in the model's dtype."""
+        values: dict[int, Array] = dict(zip(self.inputs, xs, strict=True))
+        for step in self.steps:
+            assert step.run is not None
+            result = step.run(values)
+            if isinstance(result, list):
+                values.update(zip(step.outputs, result, strict=True))
+            else:
+                values[step.outputs[0]] = result
+            for number in step.frees:
+                values.pop(number, None)
+        return [values[number] for number in self.outputs]
+
+    # ---- from a model to steps
+
+    def _number(self) -> int:
+        self._count += 1
+        return self._count - 1
+
+    def _trace(self, layer: Layer, inputs: list[int], shapes: list[Shape]) -> list[int]:
+        """Add the steps of a layer, or of the layers of a model; return its outputs' numbers."""
+        if isinstance(layer, Sequential):
+            for inner in layer.layers:
+                inputs = self._trace_call(inner, inputs, shapes, takes_list=False)
+                shapes = [inner.compute_output_shape(shapes[0])]
+            return inputs
+        if isinstance(layer, Functional):
+            values = dict(zip(layer.inputs, zip(inputs, shapes, strict=True), strict=True))
+            for node in layer.graph:
+                if not node.inputs:
+                    continue
+                given = [values[value] for value in node.inputs]
+                numbers = self._trace_call(
+                    node.layer, [n for n, _ in given], [s for _, s in given], node.takes_list
+                )
+                found = node.layer.compute_output_shape(
+                    [s for _, s in given] if node.takes_list else given[0][1]  # type: ignore[arg-type]
+                )
+                listed = found if isinstance(found, list) else [found]
+                values |= zip(node.outputs, zip(numbers, listed, strict=True), strict=True)
+            return [values[value][0] for value in layer.outputs]
+        return self._trace_call(layer, inputs, shapes, len(inputs) > 1)
+
+    def _trace_call(
+        self, layer: Layer, inputs: list[int], shapes: list[Shape], takes_list: bool
+    ) -> list[int]:
+        if isinstance(layer, Sequential | Functional):
+            return self._trace(layer, inputs, shapes)
+        found: Any = layer.compute_output_shape(shapes if takes_list else shapes[0])  # type: ignore[arg-type]
+        listed = found if isinstance(found, list) else [found]
+        form = layer.inference_form()
+        if isinstance(form, Sum) and (not takes_list or len(set(shapes)) > 1):
+            form = None  # something is broadcast
+        outputs = [self._number() for _ in listed]
+        self.steps.append(Step(layer, form, inputs, outputs, takes_list, listed[0]))
+        return outputs
+
+    # ---- joining
+
+    def _join(self) -> None:
+        """Join each convolution and product with what only it feeds, until nothing changes."""
+        changed = True
+        while changed:
+            changed = False
+            made = {number: step for step in self.steps for number in step.outputs}
+            uses = Counter(number for step in self.steps for number in step.reads())
+            uses.update(self.outputs)
+            for step in self.steps:
+                before = _joined(step, made, uses)
+                if before is not None:
+                    source, joined = before
+                    self.steps.remove(source)
+                    self.steps[self.steps.index(step)] = joined
+                    changed = True
+                    break
+
+    def _place(self) -> None:
+        """Let convolutions store into the concatenation that alone reads them."""
+        made = {number: step for step in self.steps for number in step.outputs}
+        uses = Counter(number for step in self.steps for number in step.reads())
+        uses.update(self.outputs)
+        for step in self.steps:
+            if not isinstance(step.layer, Concatenate) or not step.takes_list:
+                continue
+            sources = [made.get(number) for number in step.inputs]
+            axis = step.layer.axis % len(step.shape)
+            first = 0
+            for number, source in zip(step.inputs, sources, strict=True):
+                if source is None or not isinstance(source.form, Convolution):
+                    break
+                form = source.form
+                at = len(step.shape) - 1 if form.data_format == "channels_last" else 1
+                fused = form.activation.epilogue is not None or form.activation is LINEAR
+                if axis != at or uses[number] > 1 or source.place is not None or not fused:
+                    break
+                first += len(form.weight)
+            else:
+                total, first = first, 0
+                for source in sources:
+                    assert source is not None
+                    assert isinstance(source.form, Convolution)
+                    source.place = (step.outputs[0], first, total)
+                    first += len(source.form.weight)
+                step.run = _nothing
+
+    def _free(self) -> None:
+        """Note after which step each value is read for the last time."""
+        last: dict[int, Step] = {}
+        for step in self.steps:
+            for number in (*step.reads(), *step.outputs):
+                last[number] = step
+        for number, step in last.items():
+            if number not in self.outputs:
+                step.frees.append(number)
+
+
+def _joined(step: Step, made: dict[int, Step], uses: Counter[int]) -> tuple[Step, Step] | None:
+    """Return the step before this one that it can be joined with, and the two as one."""
+    for at, number in enumerate(step.inputs):
+        source = made.get(number)
+        if source is None or uses[number] > 1 or len(source.outputs) > 1:
+            continue
+        form = source.form
+        if not isinstance(form, Convolution | Product) or form.activation is not LINEAR:
+            continue
+        last = isinstance(form, Product) or form.data_format == "channels_last"
+        channels = len(step.shape) - 1 if last else 1
+        new: Step | None = None
+        match step.form:
+            case ChannelAffine() as norm if (
+                norm.axis % len(step.shape) == channels and source.residual is None
+            ):
+                new = replace(source, form=_folded(form, norm))
+            case Pointwise(activation) if activation.epilogue is not None:
+                new = replace(source, form=replace(form, activation=activation))
+            case Sum() if (
+                len(step.inputs) == 2
+                and source.residual is None
+                and isinstance(form, Convolution)
+                and step.inputs[0] != step.inputs[1]
+            ):
+                new = replace(source, residual=step.inputs[1 - at])
+        if new is not None:
+            return source, replace(new, outputs=step.outputs, shape=step.shape)
+    return None
+
+
+def _folded(form: Convolution | Product, norm: ChannelAffine) -> Convolution | Product:
+    weight, bias = functional.fold_batch_norm(
+        form.weight, form.bias, norm.mean, norm.variance, norm.gamma, norm.beta, norm.epsilon
+    )
+    return replace(form, weight=weight, bias=bias)
+
+
+# ---- running
+
+
+def _nothing(values: dict[int, Array]) -> list[Array]:
+    """Run a concatenation that is there already."""
+    return []
+
+
+def _runner(step: Step) -> Callable[[dict[int, Array]], Any]:
+    if step.run is not None:
+        step.outputs = []
+        return step.run
+    if isinstance(step.form, Convolution):
+        return _convolve(step, step.form)
+    if isinstance(step.form, Product):
+        return _multiply(step, step.form)
+    forward: Callable[..., Any] = step.layer.forward
+    if step.takes_list:
+        numbers = step.inputs
+        return lambda values: forward([values[number] for number in numbers])
+    (number,) = step.inputs
+    return lambda values: forward(values[number])
+
+
+def _convolve(step: Step, form: Convolution) -> Callable[[dict[int, Array]], Array]:
+    rank = form.weight.ndim - 2
+    convolve, packed = _CONVOLVE[rank], functional.PackedWeight(form.weight)
+    last = form.data_format == "channels_last"
+    geometry = (form.weight.shape[2:], form.stride, form.padding, form.dilation)
+    arguments = (form.bias, form.stride, form.padding, form.dilation, form.groups)
+    (number,) = step.inputs
+    filters, place, residual, activation = (
+        len(form.weight),
+        step.place,
+        step.residual,
+        form.activation,
+    )
+
+    def run(values: dict[int, Array]) -> Array:
+        x = values[number]
+        if last:
+            x = windows.channels_first(x)
+        spatial = windows.output_sizes(x.shape[2:], *geometry, step.layer.name)
+        shape = (len(x), *spatial, filters)
+        if place is None:
+            y = _core.empty(shape, x.dtype)
+        else:
+            whole, first, total = place
+            if whole not in values:
+                everything = _core.empty((*shape[:-1], total), x.dtype)
+                values[whole] = everything if last else windows.channels_first(everything)
+            everything = values[whole] if last else windows.channels_last(values[whole])
+            y = everything[..., first : first + filters]
+        out = windows.channels_first(y)
+        added = None if residual is None else values[residual]
+        if added is not None and last:
+            added = windows.channels_first(added)
+        convolve(x, packed, *arguments, activation=activation.epilogue, residual=added, out=out)
+        y = y if last else out
+        if activation.epilogue is None:
+            y = activation.forward(y, -1 if last else 1)
+        return y
+
+    return run
+
+
+def _multiply(step: Step, form: Product) -> Callable[[dict[int, Array]], Array]:
+    weight, bias, activation = form.weight, form.bias, form.activation
+    (number,) = step.inputs
+
+    def run(values: dict[int, Array]) -> Array:
+        x = values[number]
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        y = functional.linear(rows, weight, bias, activation=activation.epilogue)
+        y = y.reshape(*x.shape[:-1], len(weight))
+        return activation.forward(y, -1) if activation.epilogue is None else y
+
+    return run
