@@ -347,7 +347,7 @@ class Layer:
         return self.forward(x, training)
 
     def inference_form(self) -> InferenceForm | None:
-        """Return what `forward` computes at inference, for joining; see `fastconv.layers.fusion`."""
+        """Return what `forward` computes at inference; see `fastconv.layers.fusion`."""
         return None
 
     # ---- configuration and other state

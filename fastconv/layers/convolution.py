@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Unpack
 
-from fastconv import functional, grad, initializers
+from fastconv import constraints, functional, grad, regularizers
 from fastconv.layers import windows
 from fastconv.layers.activation import Activated
 from fastconv.layers.base import LayerOptions
@@ -14,6 +14,7 @@ from fastconv.layers.fusion import Convolution
 from fastconv.layers.nonlinearity import Nonlinearity
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
+from fastconv.layers.weights import InitializerLike, WeightRule
 
 __all__ = ["Conv1D", "Conv2D", "Conv3D"]
 
@@ -39,10 +40,14 @@ class Conv(Activated):
         data_format: str | None = None,
         dilation_rate: int | Sequence[int] = 1,
         groups: int = 1,
-        activation: str | None = None,
+        activation: str | Nonlinearity | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
-        bias_initializer: str | initializers.Initializer = "zeros",
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        kernel_constraint: constraints.Identifier = None,
+        bias_constraint: constraints.Identifier = None,
         **options: Unpack[LayerOptions],
     ) -> None:
         self.data_format = windows.data_format(data_format)
@@ -54,8 +59,8 @@ class Conv(Activated):
         self.padding = windows.padding(padding, self.rank)
         self.dilation_rate = windows.sizes(dilation_rate, self.rank, "dilation_rate")
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_rule = WeightRule.of(kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.bias_rule = WeightRule.of(bias_initializer, bias_regularizer, bias_constraint)
         if self.filters % self.groups:
             raise ValueError(f"groups: got {groups}, expected a divisor of the {filters} filters")
 
@@ -69,42 +74,41 @@ class Conv(Activated):
             )
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         storage = (self.rank + 1, self.rank, *range(self.rank))  # (out, in, kernel...)
-        self.add_weight("kernel", shape, self.kernel_initializer, storage=storage)
+        self.kernel_rule.add(self, "kernel", shape, storage)
         if self.use_bias:
-            self.add_weight("bias", (self.filters,), self.bias_initializer)
+            self.bias_rule.add(self, "bias", (self.filters,))
 
     def apply(self, x: Array, training: bool, activation: Nonlinearity) -> Array:
         """Convolve, add the bias and apply the activation, inside the kernel if it can."""
-        y = _KERNELS[self.rank][0](
+        epilogue = activation.epilogue_of(training)
+        z = _KERNELS[self.rank][0](
             self._channels_first(x),
-            self.weight("kernel").value,
-            self.weight("bias").value if self.use_bias else None,
+            self.weight("kernel").array,
+            self.weight("bias").array if self.use_bias else None,
             *self._window,
-            activation=activation.epilogue,
+            activation=epilogue,
             out=self._room(x, self.compute_output_shape(x.shape)),
         )
-        y = self._data_format(y)
-        if activation.epilogue is None:
-            y = activation.forward(y, self.axis)
+        y, kept = activation.finish(self._data_format(z), self.axis, epilogue is not None)
         if training:
-            self._save(x, y if activation.name != "linear" else None, activation)
+            self._save(x, kept, activation)
         return y
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
         """Add to the gradients of kernel and bias; return that of the input."""
-        x, y, activation = self._saved()
-        grad = activation.backward(grad, y, self.axis)
+        x, kept, activation = self._saved()
+        grad = activation.backward(grad, kept, self.axis)
         out = self._room(grad, x.shape) if need_input_grad else None
         dy, x = self._channels_first(grad), self._channels_first(x)
         kernel = self.weight("kernel")
         _, input_grad, weight_grad, bias_grad = _KERNELS[self.rank]
         if self.trainable:
-            kernel.accumulate(weight_grad(x, kernel.value.shape, dy, *self._window))
+            kernel.accumulate(weight_grad(x, kernel.array.shape, dy, *self._window))
             if self.use_bias:
                 self.weight("bias").accumulate(bias_grad(dy))
         if not need_input_grad:
             return None
-        return self._data_format(input_grad(x.shape, kernel.value, dy, *self._window, out=out))
+        return self._data_format(input_grad(x.shape, kernel.array, dy, *self._window, out=out))
 
     def inference_form(self) -> Convolution:
         """Return the convolution, for a batch norm, a sum or an activation to join."""
@@ -146,8 +150,8 @@ class Conv(Activated):
             "groups": self.groups,
             "activation": self.activation.name,
             "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
+            **self.kernel_rule.config("kernel"),
+            **self.bias_rule.config("bias"),
         }
 
     @property
@@ -219,11 +223,16 @@ class Conv2D(Conv):
     groups : int
         Splits the channels: filters of group g see input channels of group g only.
     activation : str, optional
-        ``"relu"`` is applied by the kernel itself. ``"softmax"`` is over the channels.
+        See `Activation` for the names. At inference most are applied by the kernel itself.
+        ``"softmax"`` is over the channels.
     use_bias : bool
         Whether to add a bias.
     kernel_initializer, bias_initializer : str or Initializer
         See `fastconv.initializers`.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        See `fastconv.regularizers`.
+    kernel_constraint, bias_constraint : str or Constraint, optional
+        See `fastconv.constraints`.
     **options
         See `Layer`.
 

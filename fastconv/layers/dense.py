@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Unpack
 
-from fastconv import functional, initializers
+from fastconv import constraints, functional, regularizers
 from fastconv import grad as gradients
 from fastconv.layers import windows
 from fastconv.layers.activation import Activated
@@ -14,6 +14,7 @@ from fastconv.layers.fusion import Product
 from fastconv.layers.nonlinearity import Nonlinearity
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
+from fastconv.layers.weights import InitializerLike, WeightRule
 
 __all__ = ["Dense"]
 
@@ -27,11 +28,15 @@ class Dense(Activated):
     units : int
         Outputs.
     activation : str, optional
-        ``"relu"`` is applied by the kernel itself.
+        See `Activation` for the names. At inference most are applied by the kernel itself.
     use_bias : bool
         Whether to add a bias.
     kernel_initializer, bias_initializer : str or Initializer
         See `fastconv.initializers`.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        See `fastconv.regularizers`.
+    kernel_constraint, bias_constraint : str or Constraint, optional
+        See `fastconv.constraints`.
     **options
         See `Layer`.
 
@@ -49,17 +54,21 @@ class Dense(Activated):
     def __init__(
         self,
         units: int,
-        activation: str | None = None,
+        activation: str | Nonlinearity | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
-        bias_initializer: str | initializers.Initializer = "zeros",
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        kernel_constraint: constraints.Identifier = None,
+        bias_constraint: constraints.Identifier = None,
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(activation, -1, **options)
         (self.units,) = windows.sizes(units, 1, "units")
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_rule = WeightRule.of(kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.bias_rule = WeightRule.of(bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Create the kernel (in, units) and the bias (units,)."""
@@ -69,36 +78,36 @@ class Dense(Activated):
                 "with a known last extent"
             )
         shape = (input_shape[-1], self.units)
-        self.add_weight("kernel", shape, self.kernel_initializer, storage=(1, 0))
+        self.kernel_rule.add(self, "kernel", shape, (1, 0))
         if self.use_bias:
-            self.add_weight("bias", (self.units,), self.bias_initializer)
+            self.bias_rule.add(self, "bias", (self.units,))
 
     def apply(self, x: Array, training: bool, activation: Nonlinearity) -> Array:
         """Multiply, add the bias and apply the activation, inside the kernel if it can."""
-        y = functional.linear(
-            x.reshape(-1, x.shape[-1]),
-            self.weight("kernel").value,
-            self.weight("bias").value if self.use_bias else None,
-            activation=activation.epilogue,
+        epilogue = activation.epilogue_of(training)
+        z = functional.linear(
+            _rows(x),
+            self.weight("kernel").array,
+            self.weight("bias").array if self.use_bias else None,
+            activation=epilogue,
         ).reshape(*x.shape[:-1], self.units)
-        if activation.epilogue is None:
-            y = activation.forward(y, self.axis)
+        y, kept = activation.finish(z, self.axis, epilogue is not None)
         if training:
-            self._save(x, y if activation.name != "linear" else None, activation)
+            self._save(x, kept, activation)
         return y
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
         """Add to the gradients of kernel and bias; return that of the input."""
-        x, y, activation = self._saved()
-        dy = activation.backward(grad, y, self.axis).reshape(-1, self.units)
+        x, kept, activation = self._saved()
+        dy = _rows(activation.backward(grad, kept, self.axis))
         kernel = self.weight("kernel")
         if self.trainable:
-            kernel.accumulate(gradients.linear_weight(x.reshape(-1, x.shape[-1]), dy))
+            kernel.accumulate(gradients.linear_weight(_rows(x), dy))
             if self.use_bias:
                 self.weight("bias").accumulate(gradients.linear_bias(dy))
         if not need_input_grad:
             return None
-        return gradients.linear_input(dy, kernel.value).reshape(x.shape)
+        return gradients.linear_input(dy, kernel.array).reshape(x.shape)
 
     def inference_form(self) -> Product:
         """Return the product, for a batch norm or an activation to join."""
@@ -120,6 +129,11 @@ class Dense(Activated):
             "units": self.units,
             "activation": self.activation.name,
             "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
+            **self.kernel_rule.config("kernel"),
+            **self.bias_rule.config("bias"),
         }
+
+
+def _rows(x: Array) -> Array:
+    """View an array as a matrix with its last axis; also an empty one."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

@@ -1,4 +1,4 @@
-"""Max pooling in one, two and three dimensions."""
+"""What pools share, and max pooling in one, two and three dimensions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastconv.layers.base import Layer, LayerOptions
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array, Shape
 
-__all__ = ["MaxPooling1D", "MaxPooling2D", "MaxPooling3D"]
+__all__ = ["MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Pooling"]
 
 #: Pooling, and its gradients from an argmax and from indices.
 _KERNELS: dict[int, tuple[Callable[..., Any], Callable[..., Array], Callable[..., Array]]] = {
@@ -25,8 +25,8 @@ _KERNELS: dict[int, tuple[Callable[..., Any], Callable[..., Array], Callable[...
 _MOST_OF_ARGMAX = 255
 
 
-class MaxPooling(Layer):
-    """What MaxPooling1D, 2D and 3D share; see `MaxPooling2D` for the arguments."""
+class Pooling(Layer):
+    """What max and average pooling share; see `MaxPooling2D` for the arguments."""
 
     rank: ClassVar[int]
 
@@ -52,35 +52,6 @@ class MaxPooling(Layer):
                 f"padding: got {padding!r}, expected at most half of pool_size, {self.pool_size}"
             )
 
-    def forward(self, x: Array, training: bool = False) -> Array:
-        """Return the largest element of each window."""
-        last = self.data_format == "channels_last"
-        view = windows.channels_first(x) if last else x
-        pool = _KERNELS[self.rank][0]
-        window = (self.pool_size, self.strides, self.padding)
-        if training:
-            compact = math.prod(self.pool_size) <= _MOST_OF_ARGMAX
-            y, where = pool(view, *window, return_indices=not compact, return_argmax=compact)
-            self._save(where, view.shape, x.shape)
-        else:
-            y = pool(view, *window)
-        return windows.channels_last(y) if last else y
-
-    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
-        """Return the gradient of the input: each output's goes where its maximum was."""
-        where, size, shape = self._saved()
-        if not need_input_grad:
-            return None
-        last = self.data_format == "channels_last"
-        dy = windows.channels_first(grad) if last else grad
-        out = windows.room(grad, shape) if last else None
-        _, from_argmax, from_indices = _KERNELS[self.rank]
-        if math.prod(self.pool_size) <= _MOST_OF_ARGMAX:
-            dx = from_argmax(dy, where, size, self.pool_size, self.strides, self.padding, out=out)
-        else:
-            dx = from_indices(dy, where, size, out=out)
-        return windows.channels_last(dx) if last else dx
-
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape with its spatial extents pooled."""
         channels, spatial = self._split(input_shape)
@@ -101,14 +72,55 @@ class MaxPooling(Layer):
             "data_format": self.data_format,
         }
 
+    def _view(self, x: Array) -> Array:
+        """View an array of this layer's data format as (N, C, spatial...)."""
+        return windows.channels_first(x) if self.data_format == "channels_last" else x
+
+    def _put(self, x: Array) -> Array:
+        """View (N, C, spatial...) in this layer's data format."""
+        return windows.channels_last(x) if self.data_format == "channels_last" else x
+
+    def _room(self, grad: Array, shape: Shape) -> Array | None:
+        return windows.room(grad, shape) if self.data_format == "channels_last" else None
+
     def _split(self, shape: Shape) -> tuple[int | None, Shape]:
         return windows.split_shape(shape, self.rank, self.data_format, self.name)
+
+    @property
+    def _window(self) -> tuple[tuple[int, ...], tuple[int, ...], windows.Padding]:
+        return self.pool_size, self.strides, self.padding
 
     @property
     def _geometry(
         self,
     ) -> tuple[tuple[int, ...], tuple[int, ...], windows.Padding, tuple[int, ...]]:
-        return self.pool_size, self.strides, self.padding, (1,) * self.rank
+        return *self._window, (1,) * self.rank
+
+
+class MaxPooling(Pooling):
+    """What MaxPooling1D, 2D and 3D share."""
+
+    def forward(self, x: Array, training: bool = False) -> Array:
+        """Return the largest element of each window."""
+        view = self._view(x)
+        pool = _KERNELS[self.rank][0]
+        if not training:
+            return self._put(pool(view, *self._window))
+        compact = math.prod(self.pool_size) <= _MOST_OF_ARGMAX
+        y, where = pool(view, *self._window, return_indices=not compact, return_argmax=compact)
+        self._save(where, view.shape, x.shape)
+        return self._put(y)
+
+    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
+        """Return the gradient of the input: each output's goes where its maximum was."""
+        where, size, shape = self._saved()
+        if not need_input_grad:
+            return None
+        dy, out = self._view(grad), self._room(grad, shape)
+        _, from_argmax, from_indices = _KERNELS[self.rank]
+        if math.prod(self.pool_size) <= _MOST_OF_ARGMAX:
+            return self._put(from_argmax(dy, where, size, *self._window, out=out))
+        return self._put(from_indices(dy, where, size, out=out))
 
 
 @register_layer

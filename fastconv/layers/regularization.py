@@ -1,24 +1,103 @@
-"""Layers that work against overfitting."""
+"""Layers that work against overfitting by noise, while training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Unpack
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
-from fastconv import functional
-from fastconv.grad import dropout_backward
+from fastconv import functional, grad
+from fastconv.layers import windows
 from fastconv.layers.base import Layer, LayerOptions
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array
 from fastconv.utils import next_seed
 
-__all__ = ["Dropout"]
+__all__ = [
+    "AlphaDropout",
+    "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Seeded",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+]
+
+
+class Seeded(Layer):
+    """A layer that draws: the draw of training step k depends on the seed and on k only.
+
+    Both are part of a checkpoint, so that training continues as if it had not stopped.
+    """
+
+    def __init__(self, seed: int | None, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        self.seed = seed
+        self._stream = next_seed() if seed is None else int(seed)
+        self._step = 0
+
+    def next_draw(self) -> int:
+        """Return the seed of the next training step."""
+        drawn = np.random.SeedSequence((self._stream, self._step)).generate_state(1, np.uint64)
+        self._step += 1
+        return int(drawn[0])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "seed": self.seed}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the seed in use and the number of draws."""
+        return {"stream": self._stream, "step": self._step}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue where `get_state` was called."""
+        self._stream, self._step = int(state["stream"]), int(state["step"])
+
+
+class _Dropping(Seeded):
+    """A layer that sets elements to 0; a subclass says with which kernels."""
+
+    kernels: ClassVar[tuple[Callable[..., Array], Callable[..., Array]]]
+
+    def __init__(
+        self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]
+    ) -> None:
+        super().__init__(seed, **options)
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate: got {rate!r}, expected a number in [0, 1)")
+        self.rate = float(rate)
+
+    def forward(self, x: Array, training: bool = False) -> Array:
+        """Return the input, at training with elements dropped."""
+        if not training:
+            return x
+        seed = self.next_draw()
+        self._save(seed)
+        return self._put(self.kernels[0](self._view(x), self.rate, seed=seed))
+
+    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
+        """Return the gradient, dropped and scaled likewise."""
+        (seed,) = self._saved()
+        if not need_input_grad:
+            return None
+        return self._put(self.kernels[1](self._view(grad), self.rate, seed=seed))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate}
+
+    def _view(self, x: Array) -> Array:
+        return x
+
+    def _put(self, x: Array) -> Array:
+        return x
 
 
 @register_layer
-class Dropout(Layer):
+class Dropout(_Dropping):
     """Set elements to 0 with probability `rate` while training, and scale up the rest.
 
     y = x * m / (1 - rate), m = 1 with probability 1 - rate, else 0, so that the expectation
@@ -50,40 +129,189 @@ class Dropout(Layer):
     True
     """
 
+    kernels = (functional.dropout, grad.dropout_backward)
+
+
+@register_layer
+class AlphaDropout(_Dropping):
+    """Dropout that keeps mean and variance of what SELU puts out: see `fastconv.functional`.
+
+    Parameters are those of `Dropout`.
+
+    Notes
+    -----
+    Source: G. Klambauer et al., Self-normalizing neural networks, NIPS 2017, arXiv 1706.02515.
+
+    Examples
+    --------
+    >>> AlphaDropout(0.1, seed=1)(np.zeros((3, 5)), training=True).shape
+    (3, 5)
+    """
+
+    kernels = (functional.alpha_dropout, grad.alpha_dropout_backward)
+
+
+class _SpatialDropout(_Dropping):
+    """Dropout of whole channels, in either data format."""
+
     def __init__(
-        self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]
+        self,
+        rate: float,
+        seed: int | None = None,
+        data_format: str | None = None,
+        **options: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(**options)
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate: got {rate!r}, expected a number in [0, 1)")
-        self.rate = float(rate)
-        self.seed = seed
-        self._stream = next_seed() if seed is None else int(seed)
-        self._step = 0
-
-    def forward(self, x: Array, training: bool = False) -> Array:
-        """Return the input, at training with elements dropped."""
-        if not training:
-            return x
-        drawn = np.random.SeedSequence((self._stream, self._step)).generate_state(1, np.uint64)
-        self._step += 1
-        seed = int(drawn[0])
-        self._save(seed)
-        return functional.dropout(x, self.rate, seed=seed)
-
-    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
-        """Return the gradient, dropped and scaled likewise."""
-        (seed,) = self._saved()
-        return dropout_backward(grad, self.rate, seed=seed) if need_input_grad else None
+        super().__init__(rate, seed, **options)
+        self.data_format = windows.data_format(data_format)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+        return {**super().get_config(), "data_format": self.data_format}
 
-    def get_state(self) -> dict[str, Any]:
-        """Return the seed in use and the number of masks drawn."""
-        return {"stream": self._stream, "step": self._step}
+    def _view(self, x: Array) -> Array:
+        return windows.channels_first(x) if self.data_format == "channels_last" else x
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue where `get_state` was called."""
-        self._stream, self._step = int(state["stream"]), int(state["step"])
+    def _put(self, x: Array) -> Array:
+        return windows.channels_last(x) if self.data_format == "channels_last" else x
+
+
+@register_layer
+class SpatialDropout1D(_SpatialDropout):
+    """Dropout of whole channels of (N, length, C); see `SpatialDropout2D`.
+
+    Examples
+    --------
+    >>> y = SpatialDropout1D(0.5, seed=0)(np.ones((1, 4, 3)), training=True)
+    >>> bool((y == y[:, :1]).all())
+    True
+    """
+
+    kernels = (functional.dropout1d, grad.dropout1d_backward)
+
+
+@register_layer
+class SpatialDropout2D(_SpatialDropout):
+    """Set whole channels of (N, H, W, C) to 0 with probability `rate`, and scale up the rest.
+
+    Neighbouring pixels are alike: a pixel dropped alone could be guessed from those around it.
+
+    Parameters
+    ----------
+    rate, seed, **options
+        See `Dropout`.
+    data_format : str, optional
+        ``"channels_last"``, the default, or ``"channels_first"``.
+
+    Notes
+    -----
+    Source: J. Tompson et al., Efficient object localization using convolutional networks,
+    CVPR 2015, arXiv 1411.4280.
+
+    Examples
+    --------
+    >>> y = SpatialDropout2D(0.5, seed=0)(np.ones((1, 4, 4, 3)), training=True)
+    >>> bool((y == y[:, :1, :1]).all())
+    True
+    """
+
+    kernels = (functional.dropout2d, grad.dropout2d_backward)
+
+
+@register_layer
+class SpatialDropout3D(_SpatialDropout):
+    """Dropout of whole channels of (N, D, H, W, C); see `SpatialDropout2D`.
+
+    Examples
+    --------
+    >>> y = SpatialDropout3D(0.5, seed=0)(np.ones((1, 2, 2, 2, 3)), training=True)
+    >>> bool((y == y[:, :1, :1, :1]).all())
+    True
+    """
+
+    kernels = (functional.dropout3d, grad.dropout3d_backward)
+
+
+@register_layer
+class GaussianNoise(Seeded):
+    """y = x + noise while training, normal with this standard deviation; at inference y = x.
+
+    Examples
+    --------
+    >>> layer = GaussianNoise(0.1, seed=0)
+    >>> 0.09 < layer(np.zeros(10000), training=True).std() < 0.11
+    True
+    """
+
+    def __init__(
+        self, stddev: float, seed: int | None = None, **options: Unpack[LayerOptions]
+    ) -> None:
+        super().__init__(seed, **options)
+        if not 0 <= stddev < float("inf"):
+            raise ValueError(f"stddev: got {stddev!r}, expected a non-negative number")
+        self.stddev = float(stddev)
+
+    def forward(self, x: Array, training: bool = False) -> Array:
+        """Return the input, at training with noise."""
+        if not training:
+            return x
+        noise = np.random.default_rng(self.next_draw()).standard_normal(x.shape, x.dtype)
+        y: Array = x + x.dtype.type(self.stddev) * noise
+        return y
+
+    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
+        """Return the gradient."""
+        return grad
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "stddev": self.stddev}
+
+
+@register_layer
+class GaussianDropout(Seeded):
+    """y = x * noise while training, normal around 1; at inference y = x.
+
+    The variance is rate / (1 - rate), that of `Dropout`'s factors.
+
+    Notes
+    -----
+    Source: N. Srivastava et al., Dropout, JMLR 15, 2014, section 10.
+
+    Examples
+    --------
+    >>> layer = GaussianDropout(0.5, seed=0)
+    >>> 0.9 < layer(np.ones(10000), training=True).std() < 1.1
+    True
+    """
+
+    def __init__(
+        self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]
+    ) -> None:
+        super().__init__(seed, **options)
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate: got {rate!r}, expected a number in [0, 1)")
+        self.rate = float(rate)
+
+    def forward(self, x: Array, training: bool = False) -> Array:
+        """Return the input, at training with noise."""
+        if not training:
+            return x
+        seed = self.next_draw()
+        self._save(seed)
+        return x * self._noise(seed, x)
+
+    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
+        """Return the gradient, with the same noise."""
+        (seed,) = self._saved()
+        dx: Array = grad * self._noise(seed, grad)
+        return dx
+
+    def _noise(self, seed: int, like: Array) -> Array:
+        stddev = like.dtype.type((self.rate / (1 - self.rate)) ** 0.5)
+        noise = np.random.default_rng(seed).standard_normal(like.shape, like.dtype)
+        factors: Array = like.dtype.type(1) + stddev * noise
+        return factors
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate}

@@ -296,7 +296,7 @@ def _convolve(step: Step, form: Convolution) -> Callable[[dict[int, Array]], Arr
         if last:
             x = windows.channels_first(x)
         spatial = windows.output_sizes(x.shape[2:], *geometry, step.layer.name)
-        shape = (len(x), *spatial, filters)
+        shape = (len(x), *(extent or 0 for extent in spatial), filters)
         if place is None:
             y = _core.empty(shape, x.dtype)
         else:

@@ -244,7 +244,7 @@ def test_parameter():
             "data_format: got 'NHWC', expected 'channels_la",
         ),
         (lambda: Conv2D(4, 3, groups=3), "groups: got 3, expected a divisor of the 4 filters"),
-        (lambda: Conv2D(4, 3, activation="gelu"), "activation: got 'gelu', expected None or one"),
+        (lambda: Conv2D(4, 3, activation="glue"), "activation: got 'glue', expected None or one"),
         (lambda: Conv2D(4, 3, kernel_initializer="he"), "initializer: got 'he', expected an Init"),
         (lambda: MaxPooling2D(0), "pool_size: got 0, expected"),
         (lambda: MaxPooling2D(3, padding=2), r"padding: got 2, expected at most half of pool_size"),
@@ -284,5 +284,5 @@ def test_misuse():
         layer.set_weights([np.ones((2, 3))])
     with pytest.raises(ValueError, match=r"got shape \(3, 2\) for dense/kernel, expected \(2, 3\)"):
         layer.set_weights([np.ones((3, 2)), np.ones(3)])
-    with pytest.raises(TypeError, match="kernel_regularizer"):
-        Dense(3, kernel_regularizer="l2")
+    with pytest.raises(TypeError, match="kernel_regulariser"):
+        Dense(3, kernel_regulariser="l2")
