@@ -15,6 +15,8 @@ GlorotUniform   uniform in +-sqrt(6 / (fan_in + fan_out))     Glorot & Bengio 20
 GlorotNormal    normal, variance 2 / (fan_in + fan_out), cut  Glorot & Bengio 2010
 HeUniform       uniform in +-sqrt(6 / fan_in)                 He et al. 2015
 HeNormal        normal, variance 2 / fan_in, cut              He et al. 2015
+LecunUniform    uniform in +-sqrt(3 / fan_in)                 LeCun et al. 1998
+LecunNormal     normal, variance 1 / fan_in, cut              LeCun et al. 1998
 =============== ============================================= ======================
 
 "Cut": redrawn beyond two standard deviations of the uncut normal, and scaled so that the
@@ -22,14 +24,15 @@ variance is what the table says, as Keras does.
 
 X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural
 networks, AISTATS 2010. K. He et al., Delving deep into rectifiers, ICCV 2015,
-arXiv 1502.01852.
+arXiv 1502.01852. Y. LeCun, L. Bottou, G. B. Orr, K.-R. Mueller, Efficient BackProp, in Neural
+networks: tricks of the trade, 1998, section 4.6.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -45,10 +48,16 @@ __all__ = [
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
+    "Identity",
     "Initializer",
+    "LecunNormal",
+    "LecunUniform",
     "Ones",
+    "Orthogonal",
     "RandomNormal",
     "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
     "Zeros",
     "get",
     "serialize",
@@ -209,17 +218,6 @@ def _fans(shape: Sequence[int]) -> tuple[int, int]:
     return field * shape[-2], field * shape[-1]
 
 
-class _ScaledUniform(_Random):
-    """Uniform with variance 1 / n: between -sqrt(3 / n) and sqrt(3 / n)."""
-
-    def draw(self, rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
-        limit = math.sqrt(3.0 / max(self.n(*_fans(shape)), 1e-30))
-        return rng.uniform(-limit, limit, tuple(shape))
-
-    def n(self, fan_in: int, fan_out: int) -> float:
-        raise NotImplementedError
-
-
 # Standard deviation of a unit normal that is cut at -2 and 2:
 # sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)), phi the density and Phi the distribution function.
 _CUT_STDDEV = math.sqrt(
@@ -227,21 +225,113 @@ _CUT_STDDEV = math.sqrt(
 )
 
 
-class _ScaledNormal(_Random):
-    """Normal cut at two standard deviations, with variance 1 / n after the cut."""
+def _cut_normal(rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
+    """Draw from a unit normal, again where a value lies beyond 2."""
+    values = rng.standard_normal(tuple(shape))
+    while (beyond := np.abs(values) > 2.0).any():
+        values[beyond] = rng.standard_normal(int(beyond.sum()))
+    return values
+
+
+class TruncatedNormal(_Random):
+    """Normal with this mean and standard deviation, redrawn beyond two of them.
+
+    Examples
+    --------
+    >>> bool((abs(TruncatedNormal(stddev=0.05, seed=0)((1000,))) <= 0.1).all())
+    True
+    """
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.mean = float(mean)
+        self.stddev = float(stddev)
 
     def draw(self, rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
-        values = rng.standard_normal(tuple(shape))
-        while (beyond := np.abs(values) > 2.0).any():
-            values[beyond] = rng.standard_normal(int(beyond.sum()))
-        values *= math.sqrt(1.0 / max(self.n(*_fans(shape)), 1e-30)) / _CUT_STDDEV
-        return values
+        """Draw the values."""
+        return self.mean + self.stddev * _cut_normal(rng, shape)
 
-    def n(self, fan_in: int, fan_out: int) -> float:
-        raise NotImplementedError
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
 
 
-class GlorotUniform(_ScaledUniform):
+class VarianceScaling(_Random):
+    """Variance `scale` / n, n being fan_in, fan_out or their mean.
+
+    Parameters
+    ----------
+    scale : float
+        Positive.
+    mode : {"fan_in", "fan_out", "fan_avg"}
+        What n is.
+    distribution : {"truncated_normal", "untruncated_normal", "uniform"}
+        The first is redrawn beyond two standard deviations, and scaled to the variance.
+    seed : int, optional
+        See above.
+
+    Examples
+    --------
+    >>> x = VarianceScaling(2.0, "fan_out", "uniform", seed=0)((100, 50))
+    >>> bool((abs(x) <= (6 / 50) ** 0.5).all())
+    True
+    """
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed)
+        if not scale > 0:
+            raise ValueError(f"scale: got {scale!r}, expected a positive number")
+        if mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise ValueError(f"mode: got {mode!r}, expected 'fan_in', 'fan_out' or 'fan_avg'")
+        if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
+            raise ValueError(
+                f"distribution: got {distribution!r}, expected 'truncated_normal', "
+                "'untruncated_normal' or 'uniform'"
+            )
+        self.scale, self.mode, self.distribution = float(scale), mode, distribution
+
+    def draw(self, rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
+        """Draw the values."""
+        fan_in, fan_out = _fans(shape)
+        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        stddev = math.sqrt(self.scale / max(n, 1.0))
+        if self.distribution == "uniform":
+            limit = math.sqrt(3.0) * stddev
+            return rng.uniform(-limit, limit, tuple(shape))
+        if self.distribution == "untruncated_normal":
+            return rng.normal(0.0, stddev, tuple(shape))
+        return _cut_normal(rng, shape) * (stddev / _CUT_STDDEV)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            "scale": self.scale,
+            "mode": self.mode,
+            "distribution": self.distribution,
+            "seed": self.seed,
+        }
+
+
+class _Scaled(VarianceScaling):
+    """A choice of scale, mode and distribution that has a name."""
+
+    choice: ClassVar[tuple[float, str, str]]
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(*self.choice, seed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"seed": self.seed}
+
+
+class GlorotUniform(_Scaled):
     """Uniform in +-sqrt(6 / (fan_in + fan_out)); Glorot & Bengio 2010, equation 16.
 
     Examples
@@ -250,12 +340,10 @@ class GlorotUniform(_ScaledUniform):
     True
     """
 
-    def n(self, fan_in: int, fan_out: int) -> float:
-        """Return the reciprocal of the variance."""
-        return (fan_in + fan_out) / 2
+    choice = (1.0, "fan_avg", "uniform")
 
 
-class GlorotNormal(_ScaledNormal):
+class GlorotNormal(_Scaled):
     """Cut normal of variance 2 / (fan_in + fan_out); Glorot & Bengio 2010, equation 12.
 
     Examples
@@ -264,12 +352,10 @@ class GlorotNormal(_ScaledNormal):
     True
     """
 
-    def n(self, fan_in: int, fan_out: int) -> float:
-        """Return the reciprocal of the variance."""
-        return (fan_in + fan_out) / 2
+    choice = (1.0, "fan_avg", "truncated_normal")
 
 
-class HeUniform(_ScaledUniform):
+class HeUniform(_Scaled):
     """Uniform in +-sqrt(6 / fan_in); He et al. 2015, equation 10.
 
     Examples
@@ -278,12 +364,10 @@ class HeUniform(_ScaledUniform):
     True
     """
 
-    def n(self, fan_in: int, fan_out: int) -> float:
-        """Return the reciprocal of the variance."""
-        return fan_in / 2
+    choice = (2.0, "fan_in", "uniform")
 
 
-class HeNormal(_ScaledNormal):
+class HeNormal(_Scaled):
     """Cut normal of variance 2 / fan_in; He et al. 2015, equation 10.
 
     Examples
@@ -292,9 +376,86 @@ class HeNormal(_ScaledNormal):
     True
     """
 
-    def n(self, fan_in: int, fan_out: int) -> float:
-        """Return the reciprocal of the variance."""
-        return fan_in / 2
+    choice = (2.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_Scaled):
+    """Uniform in +-sqrt(3 / fan_in); LeCun et al. 1998.
+
+    Examples
+    --------
+    >>> bool((abs(LecunUniform(seed=0)((12, 10))) <= 0.5).all())
+    True
+    """
+
+    choice = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(_Scaled):
+    """Cut normal of variance 1 / fan_in; LeCun et al. 1998.
+
+    Examples
+    --------
+    >>> float(abs(LecunNormal(seed=0)((50, 50)).std() * 50**0.5 - 1)) < 0.05
+    True
+    """
+
+    choice = (1.0, "fan_in", "truncated_normal")
+
+
+class Orthogonal(_Random):
+    """A matrix (all axes but the last, last) whose rows or columns are orthogonal, of norm `gain`.
+
+    A. M. Saxe et al., Exact solutions to the nonlinear dynamics of learning in deep linear
+    neural networks, ICLR 2014, arXiv 1312.6120.
+
+    Examples
+    --------
+    >>> q = Orthogonal(seed=0)((3, 3), "float64")
+    >>> bool(np.allclose(q.T @ q, np.eye(3)))
+    True
+    """
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.gain = float(gain)
+
+    def draw(self, rng: Generator, shape: Sequence[int]) -> NDArray[np.float64]:
+        """Draw the values."""
+        if len(shape) < 2:
+            raise ValueError(f"shape: got {tuple(shape)}, expected two extents or more")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+        q *= np.sign(np.diag(r))  # makes it unique, and so evenly distributed
+        return self.gain * (q if rows >= columns else q.T).reshape(tuple(shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"gain": self.gain, "seed": self.seed}
+
+
+class Identity(Initializer):
+    """The identity matrix times `gain`; for matrices only.
+
+    Examples
+    --------
+    >>> Identity(2.0)((2, 2))
+    array([[2., 0.],
+           [0., 2.]], dtype=float32)
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = float(gain)
+
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = "float32") -> NDArray[Any]:
+        """Return an array of this shape and dtype."""
+        if len(shape) != 2:
+            raise ValueError(f"shape: got {tuple(shape)}, expected two extents")
+        return np.asarray(self.gain * np.eye(*shape), dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"gain": self.gain}
 
 
 _BY_NAME: dict[str, type[Initializer]] = {
@@ -303,9 +464,15 @@ _BY_NAME: dict[str, type[Initializer]] = {
     "glorot_uniform": GlorotUniform,
     "he_normal": HeNormal,
     "he_uniform": HeUniform,
+    "identity": Identity,
+    "lecun_normal": LecunNormal,
+    "lecun_uniform": LecunUniform,
     "ones": Ones,
+    "orthogonal": Orthogonal,
     "random_normal": RandomNormal,
     "random_uniform": RandomUniform,
+    "truncated_normal": TruncatedNormal,
+    "variance_scaling": VarianceScaling,
     "zeros": Zeros,
 }
 _BY_CLASS_NAME = {cls.__name__: cls for cls in _BY_NAME.values()}
@@ -322,7 +489,8 @@ def get(identifier: str | Initializer | Mapping[str, Any]) -> Initializer:
     Traceback (most recent call last):
         ...
     ValueError: initializer: got 'he', expected an Initializer or one of constant, \
-glorot_normal, glorot_uniform, he_normal, he_uniform, ones, random_normal, random_uniform, zeros
+glorot_normal, glorot_uniform, he_normal, he_uniform, identity, lecun_normal, lecun_uniform, ones, \
+orthogonal, random_normal, random_uniform, truncated_normal, variance_scaling, zeros
     """
     if isinstance(identifier, Initializer):
         return identifier

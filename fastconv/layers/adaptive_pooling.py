@@ -40,7 +40,7 @@ _MAX: dict[int, tuple[Callable[..., Any], Callable[..., Array]]] = {
 
 
 class _Adaptive(Layer):
-    """Pooling to `sizes`: of n inputs, output o is over floor(o n / out) to ceil((o + 1) n / out)."""
+    """Pooling to `sizes`; see `AdaptiveAveragePooling2D` for the windows."""
 
     rank: ClassVar[int]
     maximum: ClassVar[bool]
@@ -124,7 +124,7 @@ class _Global(_Adaptive):
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the mean, or the largest element, of each channel."""
         y = super().forward(x, training)
-        return y if self.keepdims else y.reshape(len(y), y.size // max(len(y), 1) or y.shape[-1])
+        return y if self.keepdims else y.reshape(len(y), y.shape[-1] if self._last else y.shape[1])
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
         """Return the gradient of the input."""

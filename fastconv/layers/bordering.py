@@ -77,9 +77,7 @@ class _Border(Layer):
         return np.ascontiguousarray(x[self._slices(self._spatial(x.shape))])
 
     def _moved(self, input_shape: Shape, sign: int) -> Shape:
-        channels, spatial = windows.split_shape(
-            input_shape, self.rank, self.data_format, self.name
-        )
+        channels, spatial = windows.split_shape(input_shape, self.rank, self.data_format, self.name)
         out = tuple(
             None if e is None else e + sign * (b + a)
             for e, (b, a) in zip(spatial, self.border, strict=True)

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Unpack
+from collections.abc import Sequence
+from typing import Any, Unpack
 
-from fastconv import constraints, functional, grad, regularizers
+from fastconv import constraints, regularizers
 from fastconv.layers import windows
-from fastconv.layers.activation import Activated
 from fastconv.layers.base import LayerOptions
-from fastconv.layers.fusion import Convolution
 from fastconv.layers.nonlinearity import Nonlinearity
 from fastconv.layers.registry import register_layer
-from fastconv.layers.types import Array, Shape
+from fastconv.layers.types import Shape
 from fastconv.layers.weights import InitializerLike, WeightRule
+from fastconv.layers.windowed import Convolving
 
 __all__ = ["Conv1D", "Conv2D", "Conv3D"]
 
-# forward, gradient of the input, of the weight and of the bias, by the number of dimensions
-_KERNELS: dict[int, tuple[Callable[..., Array], ...]] = {
-    1: (functional.conv1d, grad.conv1d_input, grad.conv1d_weight, grad.conv1d_bias),
-    2: (functional.conv2d, grad.conv2d_input, grad.conv2d_weight, grad.conv2d_bias),
-    3: (functional.conv3d, grad.conv3d_input, grad.conv3d_weight, grad.conv3d_bias),
-}
 
-
-class Conv(Activated):
+class Conv(Convolving):
     """What Conv1D, Conv2D and Conv3D share; see `Conv2D` for the arguments."""
-
-    rank: ClassVar[int]
 
     def __init__(
         self,
@@ -50,24 +40,27 @@ class Conv(Activated):
         bias_constraint: constraints.Identifier = None,
         **options: Unpack[LayerOptions],
     ) -> None:
-        self.data_format = windows.data_format(data_format)
-        super().__init__(activation, -1 if self.data_format == "channels_last" else 1, **options)
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            WeightRule.of(bias_initializer, bias_regularizer, bias_constraint),
+            **options,
+        )
         (self.filters,) = windows.sizes(filters, 1, "filters")
         (self.groups,) = windows.sizes(groups, 1, "groups")
-        self.kernel_size = windows.sizes(kernel_size, self.rank, "kernel_size")
-        self.strides = windows.sizes(strides, self.rank, "strides")
-        self.padding = windows.padding(padding, self.rank)
-        self.dilation_rate = windows.sizes(dilation_rate, self.rank, "dilation_rate")
-        self.use_bias = bool(use_bias)
         self.kernel_rule = WeightRule.of(kernel_initializer, kernel_regularizer, kernel_constraint)
-        self.bias_rule = WeightRule.of(bias_initializer, bias_regularizer, bias_constraint)
         if self.filters % self.groups:
             raise ValueError(f"groups: got {groups}, expected a divisor of the {filters} filters")
 
     def build(self, input_shape: Shape) -> None:
         """Create the kernel (kernel..., in / groups, filters) and the bias (filters,)."""
-        channels, _ = self._split(input_shape)
-        if channels is None or channels % self.groups:
+        channels = self._channels(input_shape)
+        if channels % self.groups:
             raise ValueError(
                 f"{self.name}: got {channels} input channels, expected a multiple of the "
                 f"{self.groups} groups"
@@ -78,53 +71,9 @@ class Conv(Activated):
         if self.use_bias:
             self.bias_rule.add(self, "bias", (self.filters,))
 
-    def apply(self, x: Array, training: bool, activation: Nonlinearity) -> Array:
-        """Convolve, add the bias and apply the activation, inside the kernel if it can."""
-        epilogue = activation.epilogue_of(training)
-        z = _KERNELS[self.rank][0](
-            self._channels_first(x),
-            self.weight("kernel").array,
-            self.weight("bias").array if self.use_bias else None,
-            *self._window,
-            activation=epilogue,
-            out=self._room(x, self.compute_output_shape(x.shape)),
-        )
-        y, kept = activation.finish(self._data_format(z), self.axis, epilogue is not None)
-        if training:
-            self._save(x, kept, activation)
-        return y
-
-    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
-        """Add to the gradients of kernel and bias; return that of the input."""
-        x, kept, activation = self._saved()
-        grad = activation.backward(grad, kept, self.axis)
-        out = self._room(grad, x.shape) if need_input_grad else None
-        dy, x = self._channels_first(grad), self._channels_first(x)
-        kernel = self.weight("kernel")
-        _, input_grad, weight_grad, bias_grad = _KERNELS[self.rank]
-        if self.trainable:
-            kernel.accumulate(weight_grad(x, kernel.array.shape, dy, *self._window))
-            if self.use_bias:
-                self.weight("bias").accumulate(bias_grad(dy))
-        if not need_input_grad:
-            return None
-        return self._data_format(input_grad(x.shape, kernel.array, dy, *self._window, out=out))
-
-    def inference_form(self) -> Convolution:
-        """Return the convolution, for a batch norm, a sum or an activation to join."""
-        return Convolution(
-            self.weight("kernel").array,
-            self.weight("bias").array if self.use_bias else None,
-            *self._window,
-            self.data_format,
-            self.activation,
-        )
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return (batch, out..., filters), or (batch, filters, out...)."""
-        _, spatial = self._split(input_shape)
-        out = windows.output_sizes(spatial, *self._geometry, self.name)
-        return windows.join_shape(input_shape[0], self.filters, out, self.data_format)
+    def filters_and_groups(self, channels: int | None) -> tuple[int | None, int]:
+        """Return how many outputs there are, and groups."""
+        return self.filters, self.groups
 
     def multiply_adds(self, input_shape: Shape) -> int:
         """Return prod(out) * filters * prod(kernel) * in / groups."""
@@ -133,51 +82,18 @@ class Conv(Activated):
         per_output = math.prod(self.kernel_size) * ((channels or 0) // self.groups)
         return math.prod(extent or 0 for extent in out) * self.filters * per_output
 
-    def notes(self, input_shape: Shape) -> list[str]:
-        """Say where a stride does not fit."""
-        return windows.leftovers(self._split(input_shape)[1], *self._geometry)
-
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "filters": self.filters,
-            "kernel_size": list(self.kernel_size),
-            "strides": list(self.strides),
-            "padding": self.padding,
-            "data_format": self.data_format,
-            "dilation_rate": list(self.dilation_rate),
             "groups": self.groups,
-            "activation": self.activation.name,
-            "use_bias": self.use_bias,
             **self.kernel_rule.config("kernel"),
-            **self.bias_rule.config("bias"),
         }
 
     @property
-    def _window(self) -> tuple[tuple[int, ...], windows.Padding, tuple[int, ...], int]:
-        """Stride, padding, dilation and groups, as every kernel takes them."""
-        return self.strides, self.padding, self.dilation_rate, self.groups
-
-    @property
-    def _geometry(
-        self,
-    ) -> tuple[tuple[int, ...], tuple[int, ...], windows.Padding, tuple[int, ...]]:
-        return self.kernel_size, self.strides, self.padding, self.dilation_rate
-
-    def _split(self, shape: Shape) -> tuple[int | None, Shape]:
-        return windows.split_shape(shape, self.rank, self.data_format, self.name)
-
-    def _room(self, x: Array, shape: Shape) -> Array | None:
-        return windows.room(x, shape) if self.data_format == "channels_last" else None
-
-    def _channels_first(self, x: Array) -> Array:
-        """View an array of this layer's data format as (N, C, spatial...)."""
-        return windows.channels_first(x) if self.data_format == "channels_last" else x
-
-    def _data_format(self, x: Array) -> Array:
-        """View (N, C, spatial...) in this layer's data format."""
-        return windows.channels_last(x) if self.data_format == "channels_last" else x
+    def _outputs_of_group(self) -> int:
+        return self.filters // self.groups
 
 
 @register_layer

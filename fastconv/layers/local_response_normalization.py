@@ -40,8 +40,9 @@ class LocalResponseNormalization(Layer):
 
     Examples
     --------
-    >>> LocalResponseNormalization(3, alpha=1.0, beta=1.0, k=1.0)([[[[1.0, 2.0, 0.0, 5.0]]]])
-    array([[[[0.16666667, 0.33333334, 0.        , 0.1923077 ]]]], dtype=float32)
+    >>> layer = LocalResponseNormalization(3, alpha=1.0, beta=1.0, k=1.0)
+    >>> layer([[[[1.0, 2.0, 0.0, 5.0]]]])[0, 0, 0].round(3)
+    array([0.167, 0.333, 0.   , 0.192], dtype=float32)
     """
 
     def __init__(

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 
+import numpy as np
 import pytest
 
 import fastconv
@@ -33,4 +34,4 @@ def test_examples(name):
     for extra in ("tqdm", "safetensors", "matplotlib", "sklearn", "PIL"):
         pytest.importorskip(extra)
     assert fastconv.__name__ == "fastconv"
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    assert doctest.testmod(importlib.import_module(name), extraglobs={"np": np}).failed == 0
