@@ -451,7 +451,7 @@ class Identity(Initializer):
         """Return an array of this shape and dtype."""
         if len(shape) != 2:
             raise ValueError(f"shape: got {tuple(shape)}, expected two extents")
-        return np.asarray(self.gain * np.eye(*shape), dtype)
+        return np.asarray(self.gain * np.eye(shape[0], shape[1]), dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
