@@ -8,6 +8,25 @@ from fastconv.layers.adaptive_pooling import (
     AdaptiveMaxPooling1D,
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
+)
+from fastconv.layers.augmentation import (
+    CenterCrop,
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
+from fastconv.layers.average_pooling import AveragePooling1D, AveragePooling2D, AveragePooling3D
+from fastconv.layers.base import Layer
+from fastconv.layers.batch_normalization import BatchNormalization
+from fastconv.layers.convolution import Conv1D, Conv2D, Conv3D
+from fastconv.layers.cropping import Cropping1D, Cropping2D, Cropping3D
+from fastconv.layers.dense import Dense
+from fastconv.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D
+from fastconv.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalAveragePooling3D,
@@ -15,20 +34,6 @@ from fastconv.layers.adaptive_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
-from fastconv.layers.average_pooling import AveragePooling1D, AveragePooling2D, AveragePooling3D
-from fastconv.layers.base import Layer
-from fastconv.layers.batch_normalization import BatchNormalization
-from fastconv.layers.bordering import (
-    Cropping1D,
-    Cropping2D,
-    Cropping3D,
-    ZeroPadding1D,
-    ZeroPadding2D,
-    ZeroPadding3D,
-)
-from fastconv.layers.convolution import Conv1D, Conv2D, Conv3D
-from fastconv.layers.dense import Dense
-from fastconv.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D
 from fastconv.layers.input import Input, InputLayer
 from fastconv.layers.layer_normalization import GroupNormalization, LayerNormalization
 from fastconv.layers.local_response_normalization import LocalResponseNormalization
@@ -41,6 +46,7 @@ from fastconv.layers.merging import (
     Multiply,
     Subtract,
 )
+from fastconv.layers.padding import ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from fastconv.layers.parameter import Parameter
 from fastconv.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 from fastconv.layers.prelu import PReLU
@@ -54,6 +60,7 @@ from fastconv.layers.regularization import (
     SpatialDropout2D,
     SpatialDropout3D,
 )
+from fastconv.layers.rescaling import Normalization, Rescaling
 from fastconv.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from fastconv.layers.separable import SeparableConv1D, SeparableConv2D
 from fastconv.layers.symbolic import SymbolicTensor
@@ -76,6 +83,7 @@ __all__ = [
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -112,11 +120,20 @@ __all__ = [
     "Maximum",
     "Minimum",
     "Multiply",
+    "Normalization",
     "PReLU",
     "Parameter",
     "Permute",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
+    "Rescaling",
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",

@@ -1,4 +1,4 @@
-"""Pooling to given sizes, and over everything."""
+"""Pooling to given sizes, in one, two and three dimensions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,7 @@ __all__ = [
     "AdaptiveMaxPooling1D",
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
-    "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D",
-    "GlobalAveragePooling3D",
-    "GlobalMaxPooling1D",
-    "GlobalMaxPooling2D",
-    "GlobalMaxPooling3D",
+    "AdaptivePooling",
 ]
 
 _AVERAGE: dict[int, tuple[Callable[..., Any], Callable[..., Array]]] = {
@@ -39,27 +34,34 @@ _MAX: dict[int, tuple[Callable[..., Any], Callable[..., Array]]] = {
 }
 
 
-class _Adaptive(Layer):
-    """Pooling to `sizes`; see `AdaptiveAveragePooling2D` for the windows."""
+class AdaptivePooling(Layer):
+    """What adaptive pools, and with an `output_size` of 1 global ones, share.
+
+    See `AdaptiveAveragePooling2D` for the windows.
+    """
 
     rank: ClassVar[int]
     maximum: ClassVar[bool]
 
     def __init__(
-        self, sizes: tuple[int, ...], data_format: str | None, **options: Unpack[LayerOptions]
+        self,
+        output_size: int | Sequence[int],
+        data_format: str | None = None,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        self.sizes = sizes
+        self.output_size = windows.sizes(output_size, self.rank, "output_size")
         self.data_format = windows.data_format(data_format)
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the mean, or the largest element, of each window."""
+        self._split(x.shape)
         view = windows.channels_first(x) if self._last else x
         where: Array | None = None
         if training and self.maximum:
-            y, where = _MAX[self.rank][0](view, self.sizes, return_indices=True)
+            y, where = _MAX[self.rank][0](view, self.output_size, return_indices=True)
         else:
-            y = (_MAX if self.maximum else _AVERAGE)[self.rank][0](view, self.sizes)
+            y = (_MAX if self.maximum else _AVERAGE)[self.rank][0](view, self.output_size)
         if training:
             self._save(where, view.shape, x.shape)
         return windows.channels_last(y) if self._last else y
@@ -79,75 +81,27 @@ class _Adaptive(Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape with the spatial extents replaced."""
-        channels, _ = windows.split_shape(input_shape, self.rank, self.data_format, self.name)
-        return windows.join_shape(input_shape[0], channels, self.sizes, self.data_format)
+        channels, _ = self._split(input_shape)
+        return windows.join_shape(input_shape[0], channels, self.output_size, self.data_format)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {**super().get_config(), "data_format": self.data_format}
+        return {
+            **super().get_config(),
+            "output_size": list(self.output_size),
+            "data_format": self.data_format,
+        }
+
+    def _split(self, shape: Shape) -> tuple[int | None, Shape]:
+        return windows.split_shape(shape, self.rank, self.data_format, self.name)
 
     @property
     def _last(self) -> bool:
         return self.data_format == "channels_last"
 
 
-class _ToSize(_Adaptive):
-    """Pooling to the extents that the user gives."""
-
-    def __init__(
-        self,
-        output_size: int | Sequence[int],
-        data_format: str | None = None,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(
-            windows.sizes(output_size, self.rank, "output_size"), data_format, **options
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "output_size": list(self.sizes)}
-
-
-class _Global(_Adaptive):
-    """Pooling to one value a channel, without the spatial axes unless they are to be kept."""
-
-    def __init__(
-        self,
-        data_format: str | None = None,
-        keepdims: bool = False,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__((1,) * self.rank, data_format, **options)
-        self.keepdims = bool(keepdims)
-
-    def forward(self, x: Array, training: bool = False) -> Array:
-        """Return the mean, or the largest element, of each channel."""
-        y = super().forward(x, training)
-        return y if self.keepdims else y.reshape(len(y), y.shape[-1] if self._last else y.shape[1])
-
-    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
-        """Return the gradient of the input."""
-        if not self.keepdims:
-            ones = (1,) * self.rank
-            channels = grad.shape[1:]
-            shape = (*ones, *channels) if self._last else (*channels, *ones)
-            grad = grad.reshape(len(grad), *shape)
-        return super().backward(grad, need_input_grad)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return (batch, channels), or with `keepdims` extents of 1 as well."""
-        shape = super().compute_output_shape(input_shape)
-        channels = shape[-1] if self._last else shape[1]
-        return shape if self.keepdims else (shape[0], channels)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "keepdims": self.keepdims}
-
-
 @register_layer
-class AdaptiveAveragePooling1D(_ToSize):
+class AdaptiveAveragePooling1D(AdaptivePooling):
     """Average pooling to `output_size`: (N, length, C) to (N, output_size, C).
 
     See `AdaptiveAveragePooling2D`.
@@ -163,20 +117,26 @@ class AdaptiveAveragePooling1D(_ToSize):
 
 
 @register_layer
-class AdaptiveAveragePooling2D(_ToSize):
+class AdaptiveAveragePooling2D(AdaptivePooling):
     """Average pooling to `output_size`: (N, H, W, C) to (N, *output_size, C).
 
     Output o of an axis is the mean of its inputs floor(o n / out) to ceil((o + 1) n / out) - 1:
-    windows differ by one element at most, and overlap where n is no multiple of out.
+    windows differ by one element at most, and overlap where n is no multiple of out. An output
+    may be larger than the input, which repeats elements.
 
     Parameters
     ----------
     output_size : int or sequence of int
-        Extents of the output.
+        Extents of the output; one integer for all axes.
     data_format : str, optional
         ``"channels_last"``, the default, or ``"channels_first"``.
     **options
         See `Layer`.
+
+    Notes
+    -----
+    Source: K. He, X. Zhang, S. Ren, J. Sun, Spatial pyramid pooling in deep convolutional
+    networks for visual recognition, ECCV 2014, arXiv 1406.4729.
 
     Examples
     --------
@@ -189,7 +149,7 @@ class AdaptiveAveragePooling2D(_ToSize):
 
 
 @register_layer
-class AdaptiveAveragePooling3D(_ToSize):
+class AdaptiveAveragePooling3D(AdaptivePooling):
     """Average pooling to `output_size`: (N, D, H, W, C) to (N, *output_size, C).
 
     See `AdaptiveAveragePooling2D`.
@@ -205,8 +165,10 @@ class AdaptiveAveragePooling3D(_ToSize):
 
 
 @register_layer
-class AdaptiveMaxPooling1D(_ToSize):
-    """Max pooling to `output_size`, in the windows of `AdaptiveAveragePooling2D`.
+class AdaptiveMaxPooling1D(AdaptivePooling):
+    """Max pooling to `output_size`: (N, length, C) to (N, output_size, C).
+
+    See `AdaptiveMaxPooling2D`.
 
     Examples
     --------
@@ -219,8 +181,11 @@ class AdaptiveMaxPooling1D(_ToSize):
 
 
 @register_layer
-class AdaptiveMaxPooling2D(_ToSize):
-    """Max pooling to `output_size`, in the windows of `AdaptiveAveragePooling2D`.
+class AdaptiveMaxPooling2D(AdaptivePooling):
+    """Max pooling to `output_size`: (N, H, W, C) to (N, *output_size, C).
+
+    The windows and arguments are those of `AdaptiveAveragePooling2D`; NaN wins, and on ties the
+    gradient goes to the first element in row-major order.
 
     Examples
     --------
@@ -233,116 +198,15 @@ class AdaptiveMaxPooling2D(_ToSize):
 
 
 @register_layer
-class AdaptiveMaxPooling3D(_ToSize):
-    """Max pooling to `output_size`, in the windows of `AdaptiveAveragePooling2D`.
+class AdaptiveMaxPooling3D(AdaptivePooling):
+    """Max pooling to `output_size`: (N, D, H, W, C) to (N, *output_size, C).
+
+    See `AdaptiveMaxPooling2D`.
 
     Examples
     --------
     >>> AdaptiveMaxPooling3D(1)(np.arange(8.0).reshape(1, 2, 2, 2, 1))[0, 0, 0, 0]
     array([7.], dtype=float32)
-    """
-
-    rank = 3
-    maximum = True
-
-
-@register_layer
-class GlobalAveragePooling1D(_Global):
-    """The mean of each channel: (N, length, C) to (N, C); see `GlobalAveragePooling2D`.
-
-    Examples
-    --------
-    >>> GlobalAveragePooling1D()([[[1], [2], [6]]])
-    array([[3.]], dtype=float32)
-    """
-
-    rank = 1
-    maximum = False
-
-
-@register_layer
-class GlobalAveragePooling2D(_Global):
-    """The mean of each channel: (N, H, W, C) to (N, C).
-
-    Parameters
-    ----------
-    data_format : str, optional
-        ``"channels_last"``, the default, or ``"channels_first"``.
-    keepdims : bool
-        Whether the result is (N, 1, 1, C), or (N, C, 1, 1) channels-first.
-    **options
-        See `Layer`.
-
-    Notes
-    -----
-    Source: M. Lin, Q. Chen, S. Yan, Network in network, ICLR 2014, arXiv 1312.4400.
-
-    Examples
-    --------
-    >>> GlobalAveragePooling2D()(np.ones((2, 7, 7, 3))).shape
-    (2, 3)
-    """
-
-    rank = 2
-    maximum = False
-
-
-@register_layer
-class GlobalAveragePooling3D(_Global):
-    """The mean of each channel: (N, D, H, W, C) to (N, C); see `GlobalAveragePooling2D`.
-
-    Examples
-    --------
-    >>> GlobalAveragePooling3D(keepdims=True)(np.ones((2, 3, 4, 5, 6))).shape
-    (2, 1, 1, 1, 6)
-    """
-
-    rank = 3
-    maximum = False
-
-
-@register_layer
-class GlobalMaxPooling1D(_Global):
-    """The largest element of each channel: (N, length, C) to (N, C).
-
-    See `GlobalAveragePooling2D`.
-
-    Examples
-    --------
-    >>> GlobalMaxPooling1D()([[[1], [2], [6]]])
-    array([[6.]], dtype=float32)
-    """
-
-    rank = 1
-    maximum = True
-
-
-@register_layer
-class GlobalMaxPooling2D(_Global):
-    """The largest element of each channel: (N, H, W, C) to (N, C).
-
-    See `GlobalAveragePooling2D`.
-
-    Examples
-    --------
-    >>> GlobalMaxPooling2D()(np.ones((2, 7, 7, 3))).shape
-    (2, 3)
-    """
-
-    rank = 2
-    maximum = True
-
-
-@register_layer
-class GlobalMaxPooling3D(_Global):
-    """The largest element of each channel: (N, D, H, W, C) to (N, C).
-
-    See `GlobalAveragePooling2D`.
-
-    Examples
-    --------
-    >>> GlobalMaxPooling3D()(np.ones((2, 3, 4, 5, 6))).shape
-    (2, 6)
     """
 
     rank = 3

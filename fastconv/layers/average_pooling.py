@@ -24,6 +24,7 @@ class AveragePooling(Pooling):
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the mean of each window."""
+        self._split(x.shape)
         view = self._view(x)
         if training:
             self._save(view.shape, x.shape)
@@ -64,6 +65,11 @@ class AveragePooling2D(AveragePooling):
     explicit one (in `fastconv.functional.avg_pool2d`, as in PyTorch, it is by default).
 
     The arguments are those of `MaxPooling2D`.
+
+    Notes
+    -----
+    Source: Y. LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE
+    86, 1998, where it is called subsampling.
 
     Examples
     --------

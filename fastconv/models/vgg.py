@@ -113,7 +113,7 @@ def vgg11(input_shape: Sequence[int] = (224, 224, 3), classes: int = 1000) -> Se
     Examples
     --------
     >>> len(vgg11((32, 32, 3), 10).layers)
-    20
+    19
     """
     return vgg("A", input_shape, classes, name="vgg11")
 
@@ -124,7 +124,7 @@ def vgg13(input_shape: Sequence[int] = (224, 224, 3), classes: int = 1000) -> Se
     Examples
     --------
     >>> len(vgg13((32, 32, 3), 10).layers)
-    22
+    21
     """
     return vgg("B", input_shape, classes, name="vgg13")
 
@@ -135,7 +135,7 @@ def vgg16(input_shape: Sequence[int] = (224, 224, 3), classes: int = 1000) -> Se
     Examples
     --------
     >>> len(vgg16((32, 32, 3), 10).layers)
-    25
+    24
     """
     return vgg("D", input_shape, classes, name="vgg16")
 
@@ -146,6 +146,6 @@ def vgg19(input_shape: Sequence[int] = (224, 224, 3), classes: int = 1000) -> Se
     Examples
     --------
     >>> len(vgg19((32, 32, 3), 10).layers)
-    28
+    27
     """
     return vgg("E", input_shape, classes, name="vgg19")
