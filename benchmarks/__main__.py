@@ -6,6 +6,7 @@ python -m benchmarks memory     peak memory against PyTorch's
 python -m benchmarks grid       random problems of many kinds of networks against PyTorch
 python -m benchmarks bfloat16   convolutions of bfloat16 against PyTorch's
 python -m benchmarks quantized  int8 convolution against ONNX Runtime
+python -m benchmarks networks   inference of whole networks against every installed peer
 python -m benchmarks report     docs/performance.md from all of these
 python -m benchmarks points     interpolation points of Winograd's transforms
 python -m benchmarks micro      percent of the FMA peak
@@ -40,6 +41,7 @@ OPTIONS = {
     "grid": ("count", "seed", "threads", "isa"),
     "bfloat16": ("layers", "threads", "isa"),
     "quantized": ("layers", "threads", "isa"),
+    "networks": ("layers", "threads", "isa"),
     "micro": ("threads", "isa"),
     "overhead": ("threads", "isa"),
 }
@@ -162,6 +164,12 @@ def _quantized(options: argparse.Namespace) -> dict[str, Any]:
     return quantized.run(options.layers, options.threads, options.quick, options.isa)
 
 
+def _networks(options: argparse.Namespace) -> dict[str, Any]:
+    from . import networks
+
+    return networks.run(options.layers, options.threads, options.quick, options.isa)
+
+
 def _points(options: argparse.Namespace) -> dict[str, Any]:
     from . import accuracy
 
@@ -191,6 +199,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] 
     "memory": ("memory", _memory),
     "grid": ("grid", _grid),
     "quantized": ("quantized", _quantized),
+    "networks": ("networks", _networks),
     "points": ("points", _points),
     "bfloat16": ("bfloat16", _bfloat16),
     "micro": ("micro", _micro),

@@ -88,9 +88,7 @@ class Guard:
         lost = stolen * TICK + (0 if contends else waited)
         others = busy * TICK - ours - 2 * TICK
         return (
-            lost <= LOST_SHARE * elapsed
-            and others <= OTHERS_SHARE * elapsed
-            and self._full_speed()
+            lost <= LOST_SHARE * elapsed and others <= OTHERS_SHARE * elapsed and self._full_speed()
         )
 
     def wait(self, limit_seconds: float) -> float:
