@@ -110,7 +110,7 @@ class Guard:
 
 
 def _multiply_adds() -> float:
-    """A second, on as many threads as fastconv uses."""
+    """Return how many a second, on as many threads as fastconv uses."""
     return runtime.measure_peak("fma", seconds=PROBE_SECONDS)
 
 

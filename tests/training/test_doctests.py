@@ -13,11 +13,14 @@ PACKAGES = ("layers", "models", "training")
 MODULES = (
     "__main__",
     "checkpoints",
+    "constraints",
     "datasets",
     "images",
     "initializers",
     "plot",
+    "regularizers",
     "summary",
+    "testing",
     "utils",
 )
 
@@ -26,7 +29,7 @@ def names():
     yield from (f"fastconv.{name}" for name in MODULES)
     for package in PACKAGES:
         path = importlib.import_module(f"fastconv.{package}").__path__
-        yield from (f"fastconv.{package}.{found.name}" for found in pkgutil.iter_modules(path))
+        yield from (found.name for found in pkgutil.walk_packages(path, f"fastconv.{package}."))
 
 
 @pytest.mark.parametrize("name", list(names()))

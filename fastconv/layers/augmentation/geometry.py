@@ -35,7 +35,7 @@ class RandomFlip(RandomImages):
     --------
     >>> images = np.arange(8.0).reshape(4, 1, 2, 1)
     >>> RandomFlip("horizontal", seed=1)(images, training=True)[:, 0, :, 0].tolist()
-    [[0.0, 1.0], [2.0, 3.0], [5.0, 4.0], [7.0, 6.0]]
+    [[0.0, 1.0], [3.0, 2.0], [4.0, 5.0], [6.0, 7.0]]
     """
 
     def __init__(
