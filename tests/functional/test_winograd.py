@@ -29,7 +29,7 @@ PROBLEMS = {
     "4x4": cases.conv(1, 16, (11, 12), 20, 4, padding=((1, 2), (2, 1))),
     "2x2": cases.conv(1, 40, (12, 12), 64, 2),
     "7x7 in pieces": cases.conv(1, 16, (17, 15), 32, 7, padding=3),
-    "3x3 stride 2": cases.conv(2, 40, (15, 18), 64, 3, stride=2, padding=1),
+    "3x3 stride 2": cases.conv(2, 40, (35, 38), 64, 3, stride=2, padding=1),
     "5x5 stride 2": cases.conv(2, 17, (14, 17), 33, 5, stride=2, padding=2),
     "7x7 stride 2, colours": cases.conv(2, 3, (30, 33), 40, 7, stride=2, padding=3),
     "11x11 stride 4, colours": cases.conv(1, 3, (59, 63), 48, 11, stride=4, padding=2),
