@@ -1,0 +1,115 @@
+// Forward and backward_input by Winograd: which side stays in memory, and a worker's scratch.
+//
+// Many tiles: all filters are transformed once, and a task takes a block of tiles. Few tiles, many
+// filters (14x14 and less): all data is transformed once, and a task takes a panel, whose filters it
+// transforms for itself.
+#pragma once
+
+#include "kernels/winograd_plan.h"
+
+namespace fastconv {
+namespace {
+
+template <class T>
+struct ConvWinogradPlan : WinogradPlan<T> {
+  using WinogradPlan<T>::op;
+  using WinogradPlan<T>::row_axis;
+  using WinogradPlan<T>::column_axis;
+  bool data_resident;
+  int64_t out_size, row_size, sums_pitch, group_sums, sums_size, steps;
+  size_t filter_at, data_at, worker_at, worker_bytes, total_bytes;
+
+  ConvWinogradPlan(const ConvArgs<T>& args, const ConvParams& params, bool is_backward,
+                   const WinogradCover& cover)
+      : WinogradPlan<T>(args, params, is_backward, cover) {
+    constexpr int64_t item = sizeof(T);
+    const int64_t all_tiles = this->group_tiles();
+    constexpr int kResidentGroups = 4;  // whose sums are kept
+    data_resident = this->panels > 1 && !this->merged_phases &&
+                    this->group_count <= kResidentGroups && this->depth.taps == 1 &&
+                    all_tiles <= min(kResidentTiles, this->outputs) &&
+                    all_tiles * op.groups * this->most_values() * row_axis.window_count *
+                            column_axis.window_count * this->channel_blocks * kLaneBlock * item <=
+                        kResidentDataBytes;
+    if (data_resident)
+      this->take_images();
+    else
+      this->cut_blocks(3 * args.exec.threads);
+    sums_pitch = odd_lines<T>(this->tiles * kPanel<T>);
+    group_sums = this->most_values() * sums_pitch;
+    sums_size = group_sums * (data_resident ? this->group_count : 1);
+    const TileBlock largest = {0, 0, 0, this->depths, 0, 0, this->rows, this->columns};
+    out_size = round_up(out_rows_of(largest) * out_columns_of(largest) * position_width(0), 16);
+    row_size = this->merged_phases
+                   ? round_up(out_columns_of(largest) * column_axis.phases * op.outputs, 16) +
+                         2 * kPanel<T>
+                   : 0;
+    steps = 0;
+    for (int i = 0; i < this->group_count; ++i)
+      steps = max(steps, ceil_div(this->groups[i].k, this->lanes) * this->channel_blocks);
+    // A tile summed directly takes one step a tap.
+    const int64_t* kernel = this->p.kernel;
+    steps = max(steps, kernel[0] * kernel[1] * kernel[2]);
+
+    Regions regions;
+    filter_at =
+        regions.reserve(data_resident || args.packed_weight != nullptr ? 0 : filters_size() * item);
+    data_at = regions.reserve(data_resident ? op.groups * this->data_size * item : 0);
+    worker_at = regions.end;
+    worker_bytes = static_cast<size_t>(
+        round_up(scratch_size() * item, 64) +
+        round_up(steps * static_cast<int64_t>(sizeof(BatchStep)) + this->tiles, 64));
+    const int64_t tasks = op.groups * max(this->panels, this->blocks);
+    total_bytes = worker_at + worker_bytes * static_cast<size_t>(min(args.exec.threads, tasks));
+  }
+  // All filters transformed.
+  int64_t filters_size() const { return op.groups * this->panels * this->panel_size; }
+  // The data of a block, or the filters of a panel.
+  int64_t own_size() const { return data_resident ? this->panel_size : this->data_size; }
+  int64_t scratch_size() const {
+    return round_up(this->patch_size, 16) + this->strip_size() + own_size() + sums_size + out_size +
+           packed_size(*this) + row_size + 3 * kPanel<T> + kMostValues * kMostValues * kLanes<T>;
+  }
+
+  // Outputs in scratch, [row][column][width]: those of a panel, or of all panels where phases
+  // are lanes, which leave it together.
+  int64_t position_width(int64_t first) const {
+    return this->merged_phases ? round_up(this->outputs, kLanes<T>)
+                               : panel_width(this->outputs, first, kLanes<T>);
+  }
+  int64_t out_rows_of(const TileBlock& block) const {
+    if (this->folded) return 1;
+    return block.rows * (this->merged_phases ? row_axis.m : row_axis.unit_out());
+  }
+  int64_t out_columns_of(const TileBlock& block) const {
+    if (this->folded) return block.rows * row_axis.unit_out();
+    return block.columns * (this->merged_phases ? column_axis.m : column_axis.unit_out());
+  }
+};
+
+// A worker's scratch.
+template <class T>
+struct WinogradScratch {
+  T *patch, *strip, *own, *sums, *out, *packed, *row, *bias, *direct, *half;
+  BatchStep* steps;
+  bool* broken;  // tiles that are not finite
+  WinogradScratch(const ConvWinogradPlan<T>& plan, char* workspace, int worker) {
+    char* begin = workspace + plan.worker_at + static_cast<size_t>(worker) * plan.worker_bytes;
+    patch = reinterpret_cast<T*>(begin);
+    strip = patch + round_up(plan.patch_size, 16);
+    own = strip + plan.strip_size();
+    sums = own + plan.own_size();
+    out = sums + plan.sums_size;
+    packed = out + plan.out_size;
+    row = packed + packed_size(plan);
+    bias = row + plan.row_size;
+    direct = bias + kPanel<T>;
+    half = direct + 2 * kPanel<T>;
+    steps = reinterpret_cast<BatchStep*>(
+        begin + round_up(plan.scratch_size() * static_cast<int64_t>(sizeof(T)), 64));
+    broken = reinterpret_cast<bool*>(steps + plan.steps);
+  }
+};
+
+}  // namespace
+}  // namespace fastconv
