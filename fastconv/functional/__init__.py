@@ -17,22 +17,6 @@ The gradients are in `fastconv.grad`.
 """
 
 from fastconv._core import PackedWeight
-from fastconv.functional.activation import (
-    elu,
-    gelu,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    leaky_relu,
-    mish,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    softplus,
-    tanh,
-)
 from fastconv.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -97,6 +81,24 @@ from fastconv.functional.quantization import (
     dequantize_linear,
     qlinear_conv,
     quantize_linear,
+)
+from fastconv.functional.rectifiers import (
+    elu,
+    hardtanh,
+    leaky_relu,
+    relu,
+    relu6,
+    selu,
+)
+from fastconv.functional.sigmoids import (
+    gelu,
+    hardsigmoid,
+    hardswish,
+    mish,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
 )
 
 __all__ = [

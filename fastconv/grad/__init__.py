@@ -6,23 +6,6 @@ memory layouts, dtypes, ``out`` and errors are as there, too; a new input gradie
 memory layout of `grad_output`, a new weight gradient is contiguous.
 """
 
-from fastconv.grad.activation import (
-    activation_bias_backward,
-    elu_backward,
-    gelu_backward,
-    hardsigmoid_backward,
-    hardswish_backward,
-    hardtanh_backward,
-    leaky_relu_backward,
-    mish_backward,
-    relu6_backward,
-    relu_backward,
-    selu_backward,
-    sigmoid_backward,
-    silu_backward,
-    softplus_backward,
-    tanh_backward,
-)
 from fastconv.grad.average_pooling import (
     adaptive_avg_pool1d_backward,
     adaptive_avg_pool2d_backward,
@@ -59,6 +42,9 @@ from fastconv.grad.dropout import (
     dropout_backward,
     feature_alpha_dropout_backward,
 )
+from fastconv.grad.epilogue import (
+    activation_bias_backward,
+)
 from fastconv.grad.loss import (
     cross_entropy_backward,
 )
@@ -82,6 +68,24 @@ from fastconv.grad.pooling import (
     max_unpool1d_backward,
     max_unpool2d_backward,
     max_unpool3d_backward,
+)
+from fastconv.grad.rectifiers import (
+    elu_backward,
+    hardtanh_backward,
+    leaky_relu_backward,
+    relu6_backward,
+    relu_backward,
+    selu_backward,
+)
+from fastconv.grad.sigmoids import (
+    gelu_backward,
+    hardsigmoid_backward,
+    hardswish_backward,
+    mish_backward,
+    sigmoid_backward,
+    silu_backward,
+    softplus_backward,
+    tanh_backward,
 )
 
 __all__ = [

@@ -19,6 +19,7 @@ import fastconv
 from fastconv import _core, autotune, explain, plans, runtime
 from fastconv.functional import PackedWeight, conv2d
 from fastconv.grad import conv2d_input
+from fastconv.plans.explanation import operands
 
 COMPUTATIONS = ("forward", "backward_input", "backward_weight")
 FORMATS = ("channels_first", "channels_last")
@@ -122,9 +123,7 @@ def test_the_choice_does_not_depend_on_the_batch_or_the_threads(isa):
     rng = np.random.default_rng(7)
 
     def choice(case, computation, data_format, n):
-        x, w = plans._operands(
-            (n, *case.input_shape[1:]), case.weight_shape, np.float32, data_format
-        )
+        x, w = operands((n, *case.input_shape[1:]), case.weight_shape, np.float32, data_format)
         found = _core.conv_plan(computation, x, w, **window(case), precision=None, algorithm=0)
         return [
             found[name] for name in ("algorithm", "reason", "packed_key", "problem_key")
