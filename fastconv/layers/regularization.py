@@ -34,8 +34,10 @@ class Seeded(Layer):
 
     def __init__(self, seed: int | None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        self.seed = seed
-        self._stream = next_seed() if seed is None else int(seed)
+        if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+            raise ValueError(f"seed: got {seed!r}, expected a non-negative integer or None")
+        self.seed = None if seed is None else int(seed)
+        self._stream = next_seed() if self.seed is None else self.seed
         self._step = 0
 
     def next_draw(self) -> int:

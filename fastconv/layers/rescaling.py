@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -10,9 +11,12 @@ from numpy.typing import ArrayLike
 
 from fastconv.layers.base import Layer, LayerOptions
 from fastconv.layers.registry import register_layer
-from fastconv.layers.types import Array
+from fastconv.layers.types import Array, Shape
 
 __all__ = ["Normalization", "Rescaling"]
+
+#: The least standard deviation that is divided by, as in Keras.
+EPSILON = 1e-7
 
 
 @register_layer
@@ -21,8 +25,9 @@ class Rescaling(Layer):
 
     Parameters
     ----------
-    scale, offset : float or sequence of float
-        One number, or one for each index of the last axis.
+    scale, offset : float or array_like
+        One number; or one for each index of the last axis; or an array that broadcasts to the
+        input, such as (C, 1, 1) for channels before height and width.
     **options
         See `Layer`.
 
@@ -34,20 +39,27 @@ class Rescaling(Layer):
 
     def __init__(
         self,
-        scale: float | Sequence[float],
-        offset: float | Sequence[float] = 0.0,
+        scale: ArrayLike,
+        offset: ArrayLike = 0.0,
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        self.scale, self.offset = np.asarray(scale, np.float64), np.asarray(offset, np.float64)
+        self.scale, self.offset = _numbers("scale", scale), _numbers("offset", offset)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the same shape, to which scale and offset have to broadcast."""
         for argument, value in (("scale", self.scale), ("offset", self.offset)):
-            if value.ndim > 1 or not np.isfinite(value).all():
+            extents = zip(reversed(value.shape), reversed(input_shape), strict=False)
+            if value.ndim > len(input_shape) or any(n not in (1, e or n) for n, e in extents):
                 raise ValueError(
-                    f"{argument}: got {value}, expected a number or a sequence of them"
+                    f"{argument}: got shape {value.shape}, which does not broadcast to the input "
+                    f"of {self.name!r}, {input_shape}"
                 )
+        return input_shape
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the rescaled input."""
+        self.compute_output_shape(x.shape)
         y: Array = x * self.scale.astype(x.dtype)
         y += self.offset.astype(x.dtype)
         return y
@@ -70,12 +82,15 @@ class Rescaling(Layer):
 class Normalization(Layer):
     """y = (x - mean) / sqrt(variance), or back again, for each index of `axis`.
 
+    Mean and variance are given, or taken of data by `adapt`; training does not change them.
+
     Parameters
     ----------
     axis : int, sequence of int or None
         The axes that have a mean of their own for each index; None: one for all.
     mean, variance : array_like, optional
-        With the shape of these axes. Without, `adapt` computes them.
+        With the shape of these axes, or one that broadcasts to it. Without, `adapt` computes
+        them.
     invert : bool
         Whether to return x * sqrt(variance) + mean instead.
     **options
@@ -98,19 +113,58 @@ class Normalization(Layer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
+        axes = axis if isinstance(axis, Sequence) else () if axis is None else (axis,)
+        if not all(isinstance(a, int | np.integer) and not isinstance(a, bool) for a in axes):
+            raise ValueError(f"axis: got {axis!r}, expected an integer, some, or None")
+        self.axis = tuple(int(a) for a in axes)
         if (mean is None) != (variance is None):
             raise ValueError("variance: expected mean and variance, or neither")
-        self.axis = axis if axis is None or isinstance(axis, int) else tuple(axis)
-        self.mean = None if mean is None else np.asarray(mean, np.float64)
-        self.variance = None if variance is None else np.asarray(variance, np.float64)
+        self.mean = None if mean is None else _numbers("mean", mean)
+        self.variance = None if variance is None else _numbers("variance", variance)
+        if self.variance is not None and (self.variance < 0).any():
+            raise ValueError(f"variance: got {variance!r}, expected no negative numbers")
         self.invert = bool(invert)
 
-    def adapt(self, data: ArrayLike) -> None:
-        """Take mean and variance of these inputs."""
-        x = np.asarray(data, np.float64)
-        kept = self._kept(x.ndim)
-        over = tuple(axis for axis in range(x.ndim) if axis not in kept)
-        self.mean, self.variance = x.mean(over), x.var(over)
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the same shape, which has to have the axes."""
+        self._kept(len(input_shape))
+        return input_shape
+
+    def adapt(self, data: ArrayLike | Iterable[Any]) -> None:
+        """Take mean and variance of these inputs.
+
+        Parameters
+        ----------
+        data : array_like, or iterable of arrays
+            All inputs in one, or batches of them; a batch may also be (inputs, targets).
+
+        Examples
+        --------
+        >>> layer = Normalization(None)
+        >>> layer.adapt(np.array([[float(i)], [float(i + 1)]]) for i in (0, 2))
+        >>> layer.mean, layer.variance
+        (array(1.5), array(1.25))
+        """
+        count, mean, squares = 0, np.zeros(()), np.zeros(())
+        for x in _batches(data):
+            kept = self._kept(x.ndim)
+            over = tuple(axis for axis in range(x.ndim) if axis not in kept)
+            size = math.prod(x.shape[axis] for axis in over)
+            if not x.size:
+                continue
+            its_mean, its_variance = x.mean(over, np.float64), x.var(over, np.float64)
+            if count and its_mean.shape != mean.shape:
+                raise ValueError(
+                    f"data: got a batch with extents {its_mean.shape} of axis {self.axis}, after "
+                    f"one with {mean.shape}"
+                )
+            apart = its_mean - mean
+            squares = squares + its_variance * size + apart**2 * (count * size / (count + size))
+            mean = mean + apart * (size / (count + size))
+            count += size
+        if not count:
+            raise ValueError("data: got no inputs, expected some")
+        self.mean, self.variance = np.asarray(mean), np.asarray(squares / count)
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the normalized input."""
@@ -127,31 +181,74 @@ class Normalization(Layer):
         return dx
 
     def _kept(self, rank: int) -> tuple[int, ...]:
-        if self.axis is None:
-            return ()
-        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
-        return tuple(sorted(axis % rank for axis in axes))
+        if not all(-rank <= axis < rank for axis in self.axis):
+            raise ValueError(f"axis: got {self.axis}, but the input has {rank} axes")
+        return tuple(sorted({axis % rank for axis in self.axis}))
 
     def _broadcast(self, x: Array) -> tuple[Array, Array]:
         """Return the mean, and what to multiply by, shaped to the input."""
         if self.mean is None or self.variance is None:
             raise RuntimeError(f"layer {self.name!r}: adapt(data) it first, or give mean, variance")
         kept = self._kept(x.ndim)
-        shape = [x.shape[axis] if axis in kept else 1 for axis in range(x.ndim)]
-        mean, variance = (
-            np.broadcast_to(v, [x.shape[axis] for axis in kept]).reshape(shape)
-            for v in (self.mean, self.variance)
-        )
-        stddev = np.maximum(np.sqrt(variance), 1e-7)
+        extents = tuple(x.shape[axis] for axis in kept)
+        shape = [extent if axis in kept else 1 for axis, extent in enumerate(x.shape)]
+        try:
+            mean, variance = (
+                np.broadcast_to(v, extents).reshape(shape) for v in (self.mean, self.variance)
+            )
+        except ValueError:
+            raise ValueError(
+                f"mean: got shape {self.mean.shape}, variance of {self.variance.shape}; expected "
+                f"{extents}, the input's extents of axis {self.axis}"
+            ) from None
+        stddev = np.maximum(np.sqrt(variance), EPSILON)
         scale = stddev if self.invert else 1 / stddev
         return mean.astype(x.dtype), scale.astype(x.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
+        """Return the constructor's arguments, and what `adapt` found in their place."""
         return {
             **super().get_config(),
-            "axis": self.axis if self.axis is None or isinstance(self.axis, int) else [*self.axis],
-            "mean": None if self.mean is None else self.mean.tolist(),
-            "variance": None if self.variance is None else self.variance.tolist(),
+            "axis": list(self.axis),
             "invert": self.invert,
+            "mean": None,
+            "variance": None,
+            **self.get_state(),
         }
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what `adapt` found."""
+        if self.mean is None or self.variance is None:
+            return {}
+        return {"mean": self.mean.tolist(), "variance": self.variance.tolist()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Bring back what `get_state` returned."""
+        if "mean" in state:
+            self.mean = _numbers("mean", state["mean"])
+            self.variance = _numbers("variance", state["variance"])
+
+
+def _numbers(argument: str, value: ArrayLike) -> Array:
+    """Return finite numbers as float64."""
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # sequences of different lengths
+        numbers = np.asarray(None)
+    if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
+        raise ValueError(f"{argument}: got {value!r}, expected a number or an array of them")
+    return numbers.astype(np.float64)
+
+
+def _batches(data: ArrayLike | Iterable[Any]) -> Iterator[Array]:
+    """Yield one array, or the inputs of each batch."""
+    if hasattr(data, "shape") or (isinstance(data, Sequence) and not any(map(_is_batch, data))):
+        yield np.asarray(data)
+    else:
+        for batch in data:  # type: ignore[union-attr]
+            yield np.asarray(batch[0] if isinstance(batch, tuple) else batch)
+
+
+def _is_batch(x: Any) -> bool:
+    inputs = x[0] if isinstance(x, tuple) and x else x
+    return getattr(inputs, "ndim", 0) > 0

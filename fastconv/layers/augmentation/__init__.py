@@ -1,8 +1,8 @@
 """Layers that change images at random while training, and leave them alone at inference."""
 
 from fastconv.layers.augmentation.cropping import CenterCrop, RandomCrop
+from fastconv.layers.augmentation.flipping import RandomFlip
 from fastconv.layers.augmentation.geometry import (
-    RandomFlip,
     RandomRotation,
     RandomTranslation,
     RandomZoom,

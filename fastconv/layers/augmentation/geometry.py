@@ -1,4 +1,4 @@
-"""Images flipped, shifted, rotated and scaled at random."""
+"""Images shifted, rotated and scaled at random."""
 
 from __future__ import annotations
 
@@ -13,73 +13,7 @@ from fastconv.layers.base import LayerOptions
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array
 
-__all__ = ["RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom"]
-
-
-@register_layer
-class RandomFlip(RandomImages):
-    """Mirror each image with probability one half, along one axis or each of both.
-
-    Parameters
-    ----------
-    mode : {"horizontal", "vertical", "horizontal_and_vertical"}
-        Left and right, top and bottom, or both, each with a draw of its own.
-    seed : int, optional
-        As of `Dropout`.
-    data_format : str, optional
-        ``"channels_last"``, the default, or ``"channels_first"``.
-    **options
-        See `Layer`.
-
-    Examples
-    --------
-    >>> images = np.arange(8.0).reshape(4, 1, 2, 1)
-    >>> RandomFlip("horizontal", seed=1)(images, training=True)[:, 0, :, 0].tolist()
-    [[0.0, 1.0], [3.0, 2.0], [4.0, 5.0], [6.0, 7.0]]
-    """
-
-    def __init__(
-        self,
-        mode: str = "horizontal_and_vertical",
-        seed: int | None = None,
-        data_format: str | None = None,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(seed, data_format, **options)
-        if mode not in ("horizontal", "vertical", "horizontal_and_vertical"):
-            raise ValueError(
-                f"mode: got {mode!r}, expected 'horizontal', 'vertical' or "
-                "'horizontal_and_vertical'"
-            )
-        self.mode = mode
-
-    def forward(self, x: Array, training: bool = False) -> Array:
-        """Return the images, at training flipped."""
-        images = self.images(x)
-        if not training:
-            return x
-        flips = self.generator().random((2, len(images))) < 0.5
-        flips[0] &= "vertical" in self.mode
-        flips[1] &= "horizontal" in self.mode
-        self._save(flips)
-        return self.put(_flipped(images, flips))
-
-    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
-        """Return the gradient, flipped back."""
-        (flips,) = self._saved()
-        return self.put(_flipped(self.images(grad), flips)) if need_input_grad else None
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "mode": self.mode}
-
-
-def _flipped(images: Array, flips: Array) -> Array:
-    """Flip the rows of the images that flips[0] marks, the columns of those of flips[1]."""
-    y = np.array(images, order="C")
-    y[flips[0]] = y[flips[0]][:, ::-1]
-    y[flips[1]] = y[flips[1]][:, :, ::-1]
-    return y
+__all__ = ["RandomRotation", "RandomTranslation", "RandomZoom"]
 
 
 class _Resampled(RandomImages):
@@ -186,8 +120,8 @@ class RandomTranslation(_Resampled):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
-        self.height_factor = interval("height_factor", height_factor)
-        self.width_factor = interval("width_factor", width_factor)
+        self.height_factor = interval("height_factor", height_factor, 1)
+        self.width_factor = interval("width_factor", width_factor, 1)
 
     def matrices(self, rng: Generator, count: int, height: int, width: int) -> Array:
         """Return the shifts."""
@@ -235,7 +169,7 @@ class RandomRotation(_Resampled):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
-        self.factor = interval("factor", factor)
+        self.factor = interval("factor", factor, 1)
 
     def matrices(self, rng: Generator, count: int, height: int, width: int) -> Array:
         """Return the rotations."""
@@ -281,12 +215,8 @@ class RandomZoom(_Resampled):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
-        self.height_factor = interval("height_factor", height_factor)
-        self.width_factor = None if width_factor is None else interval("width_factor", width_factor)
-        for argument in ("height_factor", "width_factor"):
-            ends = getattr(self, argument)
-            if ends is not None and ends[0] <= -1:
-                raise ValueError(f"{argument}: got {ends}, expected numbers above -1")
+        self.height_factor = _scales("height_factor", height_factor)
+        self.width_factor = None if width_factor is None else _scales("width_factor", width_factor)
 
     def matrices(self, rng: Generator, count: int, height: int, width: int) -> Array:
         """Return the scales."""
@@ -304,3 +234,11 @@ class RandomZoom(_Resampled):
             "height_factor": list(self.height_factor),
             "width_factor": None if self.width_factor is None else list(self.width_factor),
         }
+
+
+def _scales(argument: str, factor: Factor) -> tuple[float, float]:
+    """Return (lower, upper), where -1 would scale an image to infinity."""
+    ends = interval(argument, factor, 1)
+    if ends[0] == -1:
+        raise ValueError(f"{argument}: got {factor!r}, expected numbers above -1")
+    return ends

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from fastconv.layers.augmentation.base import Factor, RandomImages, interval
+from fastconv.layers.augmentation.base import Factor, RandomImages, interval, numbers
 from fastconv.layers.base import LayerOptions
 from fastconv.layers.registry import register_layer
 from fastconv.layers.types import Array
@@ -26,7 +26,7 @@ class _Clipped(RandomImages):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(seed, data_format, **options)
-        ends = tuple(float(end) for end in value_range)
+        ends = numbers("value_range", value_range, "(lower, upper)")
         if len(ends) != 2 or not ends[0] < ends[1]:
             raise ValueError(f"value_range: got {value_range!r}, expected (lower, upper)")
         self.value_range = ends[0], ends[1]
@@ -74,9 +74,7 @@ class RandomBrightness(_Clipped):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(value_range, seed, data_format, **options)
-        self.factor = interval("factor", factor)
-        if max(map(abs, self.factor)) > 1:
-            raise ValueError(f"factor: got {factor!r}, expected numbers in [-1, 1]")
+        self.factor = interval("factor", factor, 1)
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the images, at training brighter or darker."""
@@ -127,12 +125,12 @@ class RandomContrast(_Clipped):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(value_range, seed, data_format, **options)
-        ends = (factor, factor) if isinstance(factor, int | float) else tuple(factor)
-        if len(ends) != 2 or not (ends[0] <= 1 and 1 - ends[0] <= 1 + ends[1]):
-            raise ValueError(
-                f"factor: got {factor!r}, expected a number in [0, 1], or (lower, upper)"
-            )
-        self.factor = float(ends[0]), float(ends[1])
+        expected = "a number in [0, 1], or (lower, upper) with -lower <= upper and lower <= 1"
+        ends = numbers("factor", factor, expected)
+        lower, upper = ends[0], ends[-1]
+        if not -upper <= lower <= 1:
+            raise ValueError(f"factor: got {factor!r}, expected {expected}")
+        self.factor = lower, upper
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the images, at training of more or less contrast."""
