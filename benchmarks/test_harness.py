@@ -1,4 +1,4 @@
-"""The logic of the benchmarks themselves: shapes, ratios, the report. Nothing is timed.
+"""The logic of the benchmarks themselves: shapes, ratios, the command. Nothing is timed.
 
 Command: ``pytest benchmarks/test_harness.py``
 """
@@ -11,7 +11,8 @@ import pytest
 
 import fastconv
 from benchmarks import __main__ as command_line
-from benchmarks import accuracy, errors, grid, memory, picture, report, shapes, summary, tables
+from benchmarks import accuracy, grid, shapes, summary
+from benchmarks.made_up import conv, made_up_comparison, row
 from benchmarks.peers import fastconv as ours
 from benchmarks.problems import (
     CONV_COMPUTATIONS,
@@ -36,19 +37,6 @@ GOALS = {
     "depthwise",
     "conv1d and conv3d",
 }
-
-
-def conv(*shape, **options):
-    """2-D, one value for both axes: n, ic, size, oc, kernel."""
-    n, ic, size, oc, kernel = shape
-    axes = {name: (options.pop(name, start),) * 2 for name, start in DEFAULTS.items()}
-    groups = options.pop("groups", 1)
-    return Layer(
-        "test", "conv", n, ic, (size, size), oc, (kernel, kernel), groups=groups, **axes, **options
-    )
-
-
-DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1}
 
 
 # ---- problems
@@ -153,48 +141,6 @@ def test_the_algorithm_is_asked_for(monkeypatch, transposed, computation, asked,
 # ---- ratios
 
 
-def row(layer, computation, peer, seconds, variant="planar", **other):
-    flops, moved = (layer.flops if layer.kind == "conv" else None), layer.bytes_moved(computation)
-    return {
-        "layer": layer.name,
-        "kind": layer.kind,
-        "extra": layer.extra,
-        "category": layer.category,
-        "computation": computation,
-        "peer": peer,
-        "variant": variant,
-        "flops": flops,
-        "bytes": moved,
-        "verified": True,
-        "failure": None,
-        "error": 1e-6,
-        "median_s": seconds,
-        **other,
-    }
-
-
-def made_up_comparison():
-    """Named layers twice as fast as the peer, extra ones and pools eight times."""
-    rows = []
-    for layer in load_layers():
-        factor = 8 if layer.extra or layer.kind == "pool" else 2
-        for computation in layer.computations:
-            rows.append(row(layer, computation, "fastconv", 1e-3))
-            rows.append(row(layer, computation, "fastconv", 2e-3, "channels_last"))
-            rows.append(row(layer, computation, "torch", factor * 1e-3))
-            rows.append(row(layer, computation, "jax", 1e-2))
-    ceilings = {"isa": "avx512", "fma_flops": 5e11, "micro_kernel_flops": 4e11, "copy_bytes": 4e10}
-    tuned = {"rows": rows, "ceilings": ceilings, "versions": {"torch": "2"}, "precision": "high"}
-    environments = {"tuned": tuned}
-    return {
-        "command": "python -m benchmarks compare",
-        "machine": {"cpu": "a CPU", "cpus": 2},
-        "threads": 2,
-        "environments": environments,
-        "summary": summary.summarize(environments),
-    }
-
-
 def test_extra_layers_count_in_their_class_only():
     comparison = made_up_comparison()
     means = comparison["summary"]["geometric_means"]["tuned"]
@@ -216,132 +162,7 @@ def test_a_wrong_result_is_no_ratio():
     assert not command_line._wrong(made_up_comparison())
 
 
-# ---- accuracy and memory
-
-
-def test_points_are_read_from_the_kernels():
-    source = accuracy.HEADER.read_text(encoding="utf-8")
-    chosen, listed = accuracy.chosen_points(source), accuracy.transforms_listed(source)
-    assert (4, 3) in listed
-    assert {m + r - 1 for m, r in listed} == set(chosen)
-    for n, points in chosen.items():
-        assert len(set(points)) == n - 1
-
-
-@pytest.mark.parametrize(("m", "r"), [(2, 3), (4, 3), (4, 5)])
-def test_transforms_are_a_correlation(m, r):
-    generator = np.random.default_rng(0)
-    data, taps = generator.standard_normal(m + r - 1), generator.standard_normal(r)
-    a_t, g, b_t = accuracy.transforms(m, r, accuracy.USUAL[: m + r - 2])
-    expected = np.correlate(data, taps, "valid")
-    np.testing.assert_allclose(a_t @ ((g @ taps) * (b_t @ data)), expected, atol=1e-12)
-
-
-def test_a_search_finds_no_worse_than_it_was_given():
-    problems = [accuracy.make_problem(2, 3, np.random.default_rng(0), tiles=4, channels=8)]
-    found = accuracy.search(2, 3, problems, (1 / 2, 1, 2))
-    assert found in accuracy.candidates(4, (1 / 2, 1, 2))
-    least = min(
-        np.prod(accuracy.errors(2, 3, points, problems[0]))
-        for points in accuracy.candidates(4, (1 / 2, 1, 2))
-    )
-    assert np.prod(accuracy.errors(2, 3, found, problems[0])) == least
-    assert 0 < least < 1e-10
-    assert len(accuracy.candidates(8, accuracy.EIGHTHS)) == math.comb(16, 3)
-    assert accuracy.spelled((0, 3 / 4, -3 / 4, 2)) == "0, +-3/4, 2"
-
-
-@pytest.mark.parametrize("groups", [1, 2])
-def test_zero_sum_filters_sum_to_zero(groups):
-    layer = conv(3, 4, 8, 6, 3, groups=groups)
-    weight = errors.draw(layer, errors.ZERO_SUM, "forward").weight
-    assert np.abs(weight.sum((1, 2, 3))).max() < 1e-5
-    weight = errors.draw(layer, errors.ZERO_SUM, "backward_input").weight
-    grouped = weight.reshape(groups, 6 // groups, *weight.shape[1:])
-    assert np.abs(grouped.sum((1, 3, 4))).max() < 1e-5
-    grad = errors.draw(layer, errors.ZERO_SUM, "backward_weight").grad_output
-    assert np.abs(grad.mean((0, 2, 3))).max() < 1e-4
-
-
-def test_memory_names_what_exceeds():
-    assert memory.resident("VmHWM") >= memory.resident("VmRSS") > 0
-    text = memory.markdown(made_up_memory())
-    assert "| small | 2.0 | 3.0 | 1.0 | 6.0 | 0.50 |" in text
-    assert text.endswith("More than PyTorch: large (1.50).")
-
-
-def made_up_memory():
-    def measured(step):
-        return {"imported": 10**7, "step": step, "pool": 10**6}
-
-    def layer(name, planar, last, theirs):
-        found = {"planar": measured(planar), "channels_last": measured(last)}
-        return {
-            "layer": name,
-            "needed": 2 * 10**6,
-            "fastconv": found,
-            "torch": {"planar": measured(theirs)},
-        }
-
-    rows = [layer("small", 4 * 10**6, 3 * 10**6, 6 * 10**6), layer("large", 3, 4, 2)]
-    return {"command": "memory", "versions": {"torch": "2", "fastconv": "0"}, "rows": rows}
-
-
-# ---- the report
-
-
-def made_up_results():
-    layer = shapes.problems(1, seed=0)[0]
-    found = [row(layer, "forward", "fastconv", 2e-3), row(layer, "forward", "torch", 1e-3)]
-    grid_row = grid._row(layer, "forward", found)
-    assert grid_row["ratio"] == 0.5
-    comparison = made_up_comparison()
-    ceilings = comparison["environments"]["tuned"]["ceilings"]
-    error = {"layer": "a", "n": 2, "high": 2e-6, "highest": 1e-7}
-    kinds = [{"data": kind, "computation": c} for kind in errors.KINDS for c in CONV_COMPUTATIONS]
-    return {
-        "comparison": comparison,
-        "errors": {"command": "errors", "rows": [error | kind for kind in kinds]},
-        "memory": made_up_memory(),
-        "grid": {
-            "command": "grid",
-            "count": 1,
-            "seed": 0,
-            "ceilings": ceilings,
-            "rows": [grid_row | {"disturbed": False}],
-        },
-    }
-
-
-def test_the_report_is_a_page_with_pictures(tmp_path):
-    pytest.importorskip("matplotlib")
-    report.write(made_up_results(), tmp_path)
-    page = (tmp_path / report.PAGE).read_text(encoding="utf-8")
-    assert "over the 24 named layers" in page
-    assert "**2.00 times as fast**" in page
-    for heading in ("Roofline", "Accuracy", "Memory", "Shapes nobody named", "Checks"):
-        assert f"\n## {heading}\n" in page
-    for name in (report.BARS, report.ROOFLINE):
-        assert f"({name})" in page
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    for line in page.splitlines():
-        assert not line.startswith("|") or line.endswith("|")
-
-
-def test_rows_of_a_table_have_as_many_cells():
-    page = report.page(made_up_results())
-    for block in page.split("\n\n"):
-        if block.startswith("|"):
-            assert len({line.count(" | ") for line in block.splitlines()}) == 1
-
-
-def test_roofline_points_are_operations_over_bytes():
-    points = picture.roofline_points(made_up_comparison(), "tuned")
-    layer = load_layers("^resnet.1x1.reduce$")[0]
-    point = next(p for p in points if (p["layer"], p["computation"]) == (layer.name, "forward"))
-    moved = 4 * 8 * 56 * 56 * (256 + 64) + 4 * 256 * 64
-    assert point["intensity"] == 2 * 8 * 56 * 56 * 256 * 64 / moved
-    assert point["fastconv"] == 2 * point["peer"] == layer.flops / 1e-3
+# ---- the command
 
 
 def test_the_command_is_spelled_without_files():
@@ -364,8 +185,3 @@ def test_sections_are_kept_beside_each_other(tmp_path, capsys, monkeypatch):
     kept = command_line._kept(path)
     assert kept["grid"] == 1
     assert kept["points"] == {"command": "python -m benchmarks points", "rows": []}
-
-
-def test_numbers_that_are_missing_are_dashes():
-    assert tables.number(None, ".2f") == "-"
-    assert tables.number(1.5, ".2f", 2) == "3.00"

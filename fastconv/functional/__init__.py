@@ -73,9 +73,6 @@ from fastconv.functional.pooling import (
     max_pool1d,
     max_pool2d,
     max_pool3d,
-    max_unpool1d,
-    max_unpool2d,
-    max_unpool3d,
 )
 from fastconv.functional.quantization import (
     dequantize_linear,
@@ -99,6 +96,11 @@ from fastconv.functional.sigmoids import (
     silu,
     softplus,
     tanh,
+)
+from fastconv.functional.unpooling import (
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
 )
 
 __all__ = [

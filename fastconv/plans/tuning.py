@@ -54,9 +54,6 @@ class Measurement:
     error: float
 
 
-# ---- explain
-
-
 def autotune(
     computation: Computation,
     input: Operand,
@@ -215,9 +212,6 @@ def _measure(
         if (number := plan["algorithm"]) in times
     ]
     return tuple(sorted(measured, key=lambda one: one.seconds))
-
-
-# ---- the choices of the process, and their file
 
 
 def clear_choices() -> None:

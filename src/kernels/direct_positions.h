@@ -1,160 +1,21 @@
 // Direct convolution of groups of few outputs. Many groups on channels-last data have their own
-// way (direct_groups.h); here vectors lie along the output positions: the
-// input gradient of a first layer (3 of them), depthwise convolutions (1), LeNet's 6. Vectors
-// along the outputs would be mostly empty there.
+// way (direct_groups.h); here vectors lie along the output positions: the input gradient of a
+// first layer (3 outputs), depthwise convolutions (1), LeNet's 6. Vectors along the outputs would
+// be mostly empty there.
 //
-// The operands change sides: a row of the packed planar patch is the vector operand, one
-// unaligned load a tap and channel, and the filters are broadcast. A tile is up to 4 outputs
-// x 8 vectors of one row, so a row of 56 columns wastes half a vector in four.
+//   out[n, m, q] = activation(sum over c, taps t of in[n, c, q * step + offset(t)] *
+//                             weight[m, c, t] + bias[m] + residual[n, m, q])
 //
 // Threads: a task owns a block of positions for all outputs of its group; the order of a sum
 // is channels, then taps, whatever the blocking.
 #pragma once
 
-#include "kernels/conv_blocks.h"
-#include "kernels/direct_groups.h"
+#include "kernels/positions_plan.h"
 #include "simd/parallel_for.h"
 #include "simd/partial.h"
 
 namespace fastconv {
 namespace {
-
-#if FASTCONV_VEC_BYTES == 64 || defined(__aarch64__)
-constexpr bool kManyRegisters = true;  // 32, else 16
-#else
-constexpr bool kManyRegisters = false;
-#endif
-
-constexpr int kMaxOutputs = 4;  // of a tile
-// Vectors of a tile with that many outputs: accumulators, one register an output for the
-// filter and one for the input.
-template <int MR>
-constexpr int kPositionVecs = MR == 1   ? 8
-                              : MR == 4 ? (kManyRegisters ? 6 : 2)
-                                        : (kManyRegisters ? 8 : 4);
-
-// Or each of the MR products loads it for itself, across two cache lines.
-template <class T>
-FASTCONV_INLINE void keep_in_register(Vec<T>& v) {
-#if defined(__AVX512F__)
-  __asm__("" : "+v"(v));
-#elif defined(__SSE2__)
-  __asm__("" : "+x"(v));
-#elif defined(__aarch64__)
-  __asm__("" : "+w"(v));
-#endif
-}
-
-// tile[m, i] = sum over k in [0, count) of a[k, m] * b[offsets[k] + i]
-template <class T, int MR, int NV>
-void positions_kernel(T* tile, const T* a, const T* b, const int64_t* offsets, int64_t count) {
-  constexpr int lanes = kLanes<T>;
-  Vec<T> sum[MR][NV] = {};
-  for (int64_t k = 0; k < count; ++k) {
-    const T* b_k = b + offsets[k];
-    Vec<T> a_k[MR];
-    FASTCONV_UNROLL
-    for (int m = 0; m < MR; ++m) a_k[m] = broadcast(a[k * MR + m]);
-    FASTCONV_UNROLL
-    for (int v = 0; v < NV; ++v) {
-      Vec<T> b_kv = load(b_k + v * lanes);
-      keep_in_register<T>(b_kv);
-      FASTCONV_UNROLL
-      for (int m = 0; m < MR; ++m) sum[m][v] += a_k[m] * b_kv;
-    }
-  }
-  FASTCONV_UNROLL
-  for (int m = 0; m < MR; ++m) {
-    FASTCONV_UNROLL
-    for (int v = 0; v < NV; ++v) store(tile + (m * NV + v) * lanes, sum[m][v]);
-  }
-}
-
-template <class T>
-using PositionsKernel = void (*)(T* tile, const T* a, const T* b, const int64_t* offsets,
-                                 int64_t count);
-
-// kPositionsKernels<T>.at[outputs - 1][vectors - 1], for as many vectors as have registers.
-template <class T>
-struct PositionsTable {
-  PositionsKernel<T> at[kMaxOutputs][8];
-  int64_t vecs[kMaxOutputs];
-};
-template <class T, int MR = 1, int NV = 1>
-constexpr void fill_positions(PositionsTable<T>& table) {
-  table.at[MR - 1][NV - 1] = &positions_kernel<T, MR, NV>;
-  table.vecs[MR - 1] = NV;
-  if constexpr (NV < kPositionVecs<MR>)
-    fill_positions<T, MR, NV + 1>(table);
-  else if constexpr (MR < kMaxOutputs)
-    fill_positions<T, MR + 1, 1>(table);
-}
-template <class T>
-constexpr PositionsTable<T> make_positions() {
-  PositionsTable<T> table = {};
-  fill_positions<T>(table);
-  return table;
-}
-template <class T>
-constexpr PositionsTable<T> kPositionsKernels = make_positions<T>();
-
-template <class T>
-struct PositionsPlan : Blocking<T> {
-  using Blocking<T>::op;
-  using Blocking<T>::p;
-  int64_t chunks;  // of up to kMaxOutputs outputs
-  // What all phases of a block of positions read, where they read much the same: one patch for
-  // all of them (11x11 with stride 4 and its 16 phases: 49 -> 33 ms, one thread).
-  Phase whole;
-  bool shares_patch;
-  size_t phase_at, weight_at, worker_at, worker_bytes, total_bytes;
-
-  PositionsPlan(const ConvArgs<T>& args, bool is_backward) : Blocking<T>(args, is_backward) {
-    constexpr int64_t item = sizeof(T);
-    const int64_t* kernel = p.kernel;
-    chunks = ceil_div(op.outputs, kMaxOutputs);
-    shares_patch = this->all_phases > 1 && this->blocks >= min(3 * args.exec.threads, 16);
-    for (int i = 0; i < kSpatial; ++i) shares_patch &= share_axis(i);
-    Regions regions;
-    phase_at = regions.reserve(this->all_phases * static_cast<int64_t>(sizeof(Phase)));
-    weight_at = regions.reserve(op.groups * op.outputs * op.channels * kernel[0] * kernel[1] *
-                                kernel[2] * item);
-    worker_at = regions.end;
-    worker_bytes = static_cast<size_t>(
-        this->patch_size * item +
-        round_up(this->max_taps * op.channels * static_cast<int64_t>(sizeof(int64_t)), 64));
-    total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
-    if (across_groups(args, is_backward))
-      total_bytes = GroupsPlan<T>(args, is_backward).total_bytes;
-  }
-
-  // Makes `whole` along an axis as dense as its phases together are, if no phase alone needs a
-  // smaller patch.
-  bool share_axis(int i) {
-    Axis& axis = whole.axis[i];
-    axis = this->axis(i, 0);
-    if (this->phases[i] == 1) return true;
-    int64_t most_taps = 0, low = INT64_MAX, high = INT64_MIN;
-    for (int64_t f = 0; f < this->phases[i]; ++f) {
-      const Axis one = this->axis(i, f);
-      most_taps = max(most_taps, one.taps);
-      for (int64_t tap = 0; tap < one.taps; ++tap) {
-        low = min(low, one.offset(tap));
-        high = max(high, one.offset(tap));
-      }
-    }
-    axis.taps = most_taps;
-    axis.first_offset = low;
-    axis.offset_step = 1;
-    return most_taps > 0 && high - low < most_taps;
-  }
-  // The tap of `whole` that reads what a phase's tap reads.
-  int64_t whole_tap(const Phase& phase, int i, int64_t tap) const {
-    return shares_patch && this->phases[i] > 1
-               ? phase.axis[i].offset(tap) - whole.axis[i].first_offset
-               : tap;
-  }
-};
 
 // Filters of outputs [first, first + count) as [c][tap][output].
 template <class T>

@@ -3,162 +3,18 @@
 //   dweight[m, c, k] = round(sum over n, o of y[n, m, o] * x[n, c, o * stride - pad + k * dilation])
 //   x (N, IC, spatial)   y (N, OC, out)   dweight (OC, IC / G, kernel), per group below
 //
-// A pair is two neighbouring outputs of a row, and the two inputs that they see under one tap. Of
-// y there are pairs (0, 1), (2, 3), ... in panels. A column of x is the first of a pair for every
-// other tap, so each column has a pair of its own, with the one a stride further; a filter one
-// column wide needs every other of them only. An odd last output has zeros for its partner, in y
-// and, since zero times infinity is no zero, in x: pairs of their own for its taps lie behind the
-// patch.
+// The sums are stored as float32's are (store_weight.h), in a copy of all filters that a last pass
+// rounds.
 //
 // Threads: as in direct_weight.h, a task owns a block of panels x channels for all taps, and
 // positions are cut into pieces by the problem alone, whose sums are added in order.
 #pragma once
 
 #include "kernels/convert.h"
-#include "kernels/direct_weight.h"
-#include "kernels/pack_pairs.h"
-#include "kernels/pair_kernel.h"
+#include "kernels/pack_pixel_pairs.h"
 
 namespace fastconv {
 namespace {
-
-// The same problem in float32, for the plans that look at shapes and strides alone.
-inline ConvArgs<float> without_data(const ConvArgs<BFloat16>& args) {
-  ConvArgs<float> view = {};
-  view.params = args.params;
-  view.exec = args.exec;
-  return view;
-}
-
-struct PairWeightPlan : DirectWeightPlan<float> {
-  bool narrow;                            // a filter one column wide
-  int64_t pairs;                          // of a row of a block
-  int64_t tail_row, tail_slice, tail_at;  // pairs of the odd last outputs
-  int64_t weight_stride[5], weight_size;  // of the float32 sums of all filters
-  size_t weight_at;
-
-  explicit PairWeightPlan(const ConvArgs<BFloat16>& args)
-      : DirectWeightPlan<float>(without_data(args)) {
-    constexpr int64_t item = sizeof(float);
-    narrow = p.kernel[2] == 1;
-    pairs = ceil_div(columns, 2);
-    if (narrow) {
-      row_pitch = pairs * channel_block;
-      slice_pitch = reach(1, rows).extent * row_pitch;
-    }
-    tail_at = p.kernel[0] * slice_pitch;
-    tail_row = narrow ? 0 : p.kernel[2] * channel_block;
-    tail_slice = reach(1, rows).extent * tail_row;
-    patch_size = round_up(tail_at + p.kernel[0] * tail_slice, 64);
-    panel_size = round_up(rows * pairs * kPanel<float>, 64);
-    const int64_t extent[5] = {p.out_channels, channels, p.kernel[0], p.kernel[1], p.kernel[2]};
-    weight_size = dense_strides(weight_stride, extent, p.w_stride);
-    Regions regions;
-    weight_at = regions.reserve(weight_size * item);
-    sums_at = regions.reserve(pieces > 1 ? pieces * tasks * sum_size * item : 0);
-    worker_at = regions.end;
-    worker_bytes = static_cast<size_t>(
-        round_up((patch_size + panel_size + (pieces > 1 ? 0 : sum_size)) * item, 64) +
-        round_up(2 * rows * static_cast<int64_t>(sizeof(RowStep)), 64));
-    total_bytes = worker_at + worker_bytes * static_cast<size_t>(args.exec.threads);
-  }
-
-  int64_t row_pairs(const PositionBlock& block) const { return ceil_div(block.columns, 2); }
-};
-
-// to[i][c], i < count: columns `column` + i * step and + apart of a row of `extent` columns at
-// `from`; zeros outside it.
-inline void pack_pixel_pairs(uint32_t* to, const BFloat16* from, const int64_t* stride,
-                             int64_t channels, int64_t extent, int64_t column, int64_t step,
-                             int64_t apart, int64_t count) {
-  // Pairs [first_begin, first_end) have their first pixel inside, and likewise the second.
-  const auto begin_of = [&](int64_t at) { return at < 0 ? min(ceil_div(-at, step), count) : 0; };
-  const auto end_of = [&](int64_t at) {
-    return at < extent ? min(ceil_div(extent - at, step), count) : 0;
-  };
-  const int64_t first_begin = begin_of(column), first_end = end_of(column);
-  const int64_t second_begin = begin_of(column + apart), second_end = end_of(column + apart);
-  const int64_t both_begin = max(first_begin, second_begin);
-  const int64_t both_end = max(min(first_end, second_end), both_begin);
-  const auto edge = [&](int64_t i) {
-    const BFloat16* first = from + (column + i * step) * stride[4];
-    for (int64_t c = 0; c < channels; ++c) {
-      uint32_t pair = 0;
-      if (i >= first_begin && i < first_end) pair = first[c * stride[1]].bits;
-      if (i >= second_begin && i < second_end)
-        pair |= uint32_t{first[apart * stride[4] + c * stride[1]].bits} << 16;
-      to[i * channels + c] = pair;
-    }
-  };
-  for (int64_t i = 0; i < min(both_begin, count); ++i) edge(i);
-  if (both_end > both_begin)
-    pack_pairs<true>(
-        to + both_begin * channels, channels, from + (column + both_begin * step) * stride[4],
-        {step * stride[4], stride[1], apart * stride[4]}, both_end - both_begin, channels);
-  for (int64_t i = both_end; i < count; ++i) edge(i);
-}
-
-// The patch of a block: patch[kd][row][column][c], and behind it the tail [kd][row][kw][c].
-inline void pack_x(const PairWeightPlan& plan, const PositionBlock& block, const BFloat16* x,
-                   int64_t channels, uint32_t* patch) {
-  const ConvParams& p = plan.p;
-  const int64_t step = p.stride[2];
-  const int64_t first_row = block.oh * p.stride[1] - p.pad_before[1];
-  const int64_t first_column = block.ow * step - p.pad_before[2];
-  const int64_t last_column = first_column + (block.columns - 1) * step;
-  const bool odd = block.columns % 2 == 1;
-  const Reach height = plan.reach(1, block.rows), width = plan.reach(2, block.columns);
-  for (int64_t kd = 0; kd < p.kernel[0]; ++kd) {
-    const int64_t id = block.od * p.stride[0] - p.pad_before[0] + kd * p.dilation[0];
-    for (int64_t row = 0; row < height.extent; ++row) {
-      const int64_t ih = first_row + height.position(row);
-      uint32_t* to = patch + kd * plan.slice_pitch + row * plan.row_pitch;
-      uint32_t* tail = patch + plan.tail_at + kd * plan.tail_slice + row * plan.tail_row;
-      if (id < 0 || id >= p.in[0] || ih < 0 || ih >= p.in[1]) {
-        zero_pairs(to, (plan.narrow ? plan.row_pairs(block) : width.extent) * channels);
-        if (!plan.narrow && odd) zero_pairs(tail, p.kernel[2] * channels);
-        continue;
-      }
-      const BFloat16* from = x + id * p.x_stride[2] + ih * p.x_stride[3];
-      const auto pack = [&](uint32_t* at, int64_t column, int64_t by, int64_t count) {
-        pack_pixel_pairs(at, from, p.x_stride, channels, p.in[2], column, by, step, count);
-      };
-      const auto pack_single = [&](uint32_t* at, int64_t column) {
-        for (int64_t c = 0; c < channels; ++c)
-          at[c] = column >= 0 && column < p.in[2]
-                      ? from[column * p.x_stride[4] + c * p.x_stride[1]].bits
-                      : 0;
-      };
-      if (plan.narrow) {
-        pack(to, first_column, 2 * step, block.columns / 2);
-        if (odd) pack_single(to + block.columns / 2 * channels, last_column);
-        continue;
-      }
-      for (int64_t segment = 0; segment < width.segments; ++segment) {
-        pack(to, first_column + segment * width.segment_step, 1, width.segment_extent);
-        to += width.segment_extent * channels;
-      }
-      for (int64_t kw = 0; odd && kw < p.kernel[2]; ++kw)
-        pack_single(tail + kw * channels, last_column + kw * p.dilation[2]);
-    }
-  }
-}
-
-// panel[row][pair][width] of `outputs` channels from `y` on.
-inline void pack_y(const PairWeightPlan& plan, const PositionBlock& block, const BFloat16* y,
-                   int64_t outputs, int64_t width, uint32_t* panel) {
-  const int64_t* stride = plan.p.y_stride;
-  const int64_t pairs = plan.row_pairs(block), whole = block.columns / 2;
-  if (outputs < width) zero_pairs(panel, block.rows * pairs * width);
-  for (int64_t row = 0; row < block.rows; ++row) {
-    const BFloat16* from = y + row * stride[3];
-    pack_pairs<true>(panel, width, from, {2 * stride[4], stride[1], stride[4]}, whole, outputs);
-    if (whole < pairs)
-      pack_pairs<false>(panel + whole * width, width, from + 2 * whole * stride[4],
-                        {2 * stride[4], stride[1], 0}, 1, outputs);
-    panel += pairs * width;
-  }
-}
 
 // The rows of a block as steps from the tap of column kw on, *distance bytes from pair to pair.
 inline int64_t make_weight_steps(const PairWeightPlan& plan, const PositionBlock& block, int64_t kw,
