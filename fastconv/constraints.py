@@ -74,7 +74,10 @@ class _Norm(Constraint):
     """A constraint of the Euclidean norm over some axes."""
 
     def __init__(self, axis: int | Sequence[int] = 0) -> None:
-        self.axis = axis if isinstance(axis, int) else tuple(int(a) for a in axis)
+        axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+        if not all(isinstance(a, int | np.integer) for a in axes):
+            raise ValueError(f"axis: got {axis!r}, expected an integer or a sequence of integers")
+        self.axis = tuple(map(int, axes)) if isinstance(axis, Sequence) else int(axes[0])
 
     def norms(self, weight: Array) -> Array:
         """Return the norms, broadcast to the parameter."""

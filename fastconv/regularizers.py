@@ -13,7 +13,16 @@ import numpy as np
 
 from fastconv.layers.types import Array
 
-__all__ = ["L1", "L1L2", "L2", "Identifier", "Regularizer", "get", "serialize"]
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "Identifier",
+    "OrthogonalRegularizer",
+    "Regularizer",
+    "get",
+    "serialize",
+]
 
 
 class Regularizer:
@@ -109,12 +118,60 @@ class L2(L1L2):
         return {"l2": self.l2}
 
 
+class OrthogonalRegularizer(Regularizer):
+    """factor times the mean of |cos| between different rows (or columns) of a matrix.
+
+    With u_i = w_i / max(|w_i|, 1e-12), the penalty is factor * sum over i < j of |u_i . u_j|,
+    divided by the number of those pairs; computed in float64. A single row costs nothing.
+
+    Examples
+    --------
+    >>> OrthogonalRegularizer(1.0)([[1.0, 0.0], [0.0, 2.0]])
+    0.0
+    >>> OrthogonalRegularizer(1.0)([[1.0, 0.0], [3.0, 0.0]])
+    1.0
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        self.factor = _factor("factor", factor)
+        if mode not in ("rows", "columns"):
+            raise ValueError(f"mode: got {mode!r}, expected 'rows' or 'columns'")
+        self.mode = mode
+
+    def value_and_grad(self, weight: Array) -> tuple[float, Array]:
+        """Return the penalty and its gradient."""
+        if weight.ndim != 2:
+            raise ValueError(f"weight: got the shape {weight.shape}, expected a matrix")
+        vectors = (weight if self.mode == "rows" else weight.T).astype(np.float64)
+        pairs = len(vectors) * (len(vectors) - 1) / 2
+        if not pairs:
+            return 0.0, np.zeros_like(weight)
+        norms = np.maximum(np.sqrt(np.square(vectors).sum(1, keepdims=True)), 1e-12)
+        units = vectors / norms
+        cosines = units @ units.T
+        np.fill_diagonal(cosines, 0.0)
+        scale = self.factor / pairs
+        # d|u_i . u_j| = sign * u_j . du_i, and du_i = (dw_i - u_i (u_i . dw_i)) / |w_i|.
+        towards = scale * np.sign(cosines) @ units
+        grad = (towards - units * (towards * units).sum(1, keepdims=True)) / norms
+        grad = (grad if self.mode == "rows" else grad.T).astype(weight.dtype)
+        return 0.5 * scale * float(np.abs(cosines).sum()), grad
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"factor": self.factor, "mode": self.mode}
+
+
 #: What the arguments of layers take.
 Identifier: TypeAlias = str | Regularizer | Mapping[str, Any] | None
 
-_CLASSES: tuple[type[L1L2], ...] = (L1, L1L2, L2)
-_BY_NAME: dict[str, type[L1L2]] = {"l1": L1, "l1_l2": L1L2, "l2": L2}
-_BY_CLASS_NAME = {cls.__name__: cls for cls in _CLASSES}
+_BY_NAME: dict[str, type[L1L2 | OrthogonalRegularizer]] = {
+    "l1": L1,
+    "l1_l2": L1L2,
+    "l2": L2,
+    "orthogonal_regularizer": OrthogonalRegularizer,
+}
+_BY_CLASS_NAME = {cls.__name__: cls for cls in _BY_NAME.values()}
 
 
 def get(identifier: Identifier) -> Regularizer | None:
@@ -127,7 +184,8 @@ def get(identifier: Identifier) -> Regularizer | None:
     >>> get("l3")
     Traceback (most recent call last):
         ...
-    ValueError: regularizer: got 'l3', expected None, a Regularizer or one of l1, l1_l2, l2
+    ValueError: regularizer: got 'l3', expected None, a Regularizer or one of l1, l1_l2, l2, \
+orthogonal_regularizer
     """
     if identifier is None or isinstance(identifier, Regularizer):
         return identifier

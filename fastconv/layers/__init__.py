@@ -26,6 +26,13 @@ from fastconv.layers.convolution import Conv1D, Conv2D, Conv3D
 from fastconv.layers.cropping import Cropping1D, Cropping2D, Cropping3D
 from fastconv.layers.dense import Dense
 from fastconv.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D
+from fastconv.layers.dropout import (
+    AlphaDropout,
+    Dropout,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
 from fastconv.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -46,20 +53,12 @@ from fastconv.layers.merging import (
     Multiply,
     Subtract,
 )
+from fastconv.layers.noise import GaussianDropout, GaussianNoise
 from fastconv.layers.padding import ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from fastconv.layers.parameter import Parameter
 from fastconv.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 from fastconv.layers.prelu import PReLU
 from fastconv.layers.registry import deserialize_layer, register_layer, serialize_layer
-from fastconv.layers.regularization import (
-    AlphaDropout,
-    Dropout,
-    GaussianDropout,
-    GaussianNoise,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    SpatialDropout3D,
-)
 from fastconv.layers.rescaling import Normalization, Rescaling
 from fastconv.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from fastconv.layers.separable import SeparableConv1D, SeparableConv2D

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
+import numpy as np
+
 from fastconv import constraints, functional, regularizers
 from fastconv.layers import windows
 from fastconv.layers.base import LayerOptions
@@ -64,16 +66,16 @@ class ConvTranspose(Windowed):
     def _extra(self, value: int | Sequence[int] | None) -> tuple[int, ...] | None:
         if value is None:
             return None
-        values = (value,) * self.rank if isinstance(value, int) else tuple(value)
+        values = tuple(value) if isinstance(value, Sequence) else (value,) * self.rank
         if len(values) != self.rank or not all(
-            isinstance(v, int) and 0 <= v < stride
-            for v, stride in zip(values, self.strides, strict=False)
+            isinstance(v, int | np.integer) and 0 <= v < stride
+            for v, stride in zip(values, self.strides, strict=True)
         ):
             raise ValueError(
                 f"output_padding: got {value!r}, expected non-negative integers below the "
                 f"strides, {self.strides}"
             )
-        return values
+        return tuple(int(v) for v in values)
 
     def build(self, input_shape: Shape) -> None:
         """Create the kernel (kernel..., filters, in) and the bias (filters,)."""
@@ -127,17 +129,18 @@ class ConvTranspose(Windowed):
             span = (kernel - 1) * self.dilation_rate[i] + 1
             extra = None if self.output_padding is None else self.output_padding[i]
             if isinstance(self.padding, tuple):
-                cropped.append(self.padding[i])
+                before, after = self.padding[i]
+                cropped.append((before, after))
+                added.append(extra or 0)
             elif self.padding == "valid":
                 cropped.append((0, 0))
-                extra = max(stride - span, 0) if extra is None else extra
-            elif extra is None:  # the gradient of "same": stride times the input
-                both = max(span - stride, 0)
-                cropped.append((both // 2, both - both // 2))
-                extra = max(stride - span, 0)
-            else:
-                cropped.append((span // 2, span // 2))
-            added.append(extra or 0)
+                added.append(max(stride - span, 0) if extra is None else extra)
+            else:  # Keras: the zeros around the input that it convolves with the turned filter
+                zeros = span - 2 + (stride if extra is None else span % 2 + extra)
+                before = min((zeros + 1) // 2, span - 1)
+                after = zeros - before
+                cropped.append((span - 1 - before, max(span - 1 - after, 0)))
+                added.append(max(after - (span - 1), 0))
         return tuple(cropped), tuple(added)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -210,8 +213,8 @@ class Conv2DTranspose(ConvTranspose):
         PyTorch's.
     output_padding : int or sequence of int, optional
         Rows and columns added at the end, fewer than the strides: OH = (H - 1) * stride +
-        kernel - 2 * padding + output_padding, with padding = kernel // 2 where that is
-        ``"same"``.
+        kernel - 2 * padding + output_padding; with ``"same"``, OH = (H - 1) * stride +
+        kernel % 2 + output_padding, kernel being what the dilated one spans.
     **options
         See `Layer`.
 

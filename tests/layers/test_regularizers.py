@@ -15,6 +15,7 @@ from fastconv.layers import (
     serialize_layer,
 )
 from fastconv.models import load_model
+from fastconv.testing import numerical_gradient
 
 
 @pytest.mark.parametrize("regularizer", ["l1", "l2", "l1_l2", regularizers.L1L2(0.3, 0.7)])
@@ -29,6 +30,31 @@ def test_values_and_gradients(regularizer):
         moved = w.copy()
         moved[at] += step
         assert (found(moved) - value) / step == pytest.approx(grad[at], rel=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["rows", "columns"])
+def test_orthogonal(mode):
+    found = regularizers.OrthogonalRegularizer(0.3, mode)
+    w = np.random.default_rng(0).standard_normal((3, 4)) + 2
+    value, grad = found.value_and_grad(w)
+    units = w / np.linalg.norm(w, axis=1 if mode == "rows" else 0, keepdims=True)
+    cosines = units @ units.T if mode == "rows" else units.T @ units
+    assert value == pytest.approx(0.3 * np.abs(cosines[np.triu_indices(len(cosines), 1)]).mean())
+    np.testing.assert_allclose(grad, numerical_gradient(lambda: found(w), w), rtol=1e-6, atol=1e-9)
+    assert regularizers.get("orthogonal_regularizer").mode == "rows"
+    assert found.value_and_grad(np.ones((1, 1)))[0] == 0
+    assert regularizers.get(regularizers.serialize(found)).get_config() == found.get_config()
+    with pytest.raises(ValueError, match="mode: got 'both'"):
+        regularizers.OrthogonalRegularizer(mode="both")
+    with pytest.raises(ValueError, match="weight: got the shape"):
+        found(np.ones((3, 3, 2)))
+
+
+def test_axes_of_constraints():
+    assert constraints.MaxNorm(axis=np.int64(1)).get_config()["axis"] == 1
+    assert constraints.UnitNorm(axis=[np.int64(0), 1]).get_config() == {"axis": [0, 1]}
+    with pytest.raises(ValueError, match=r"axis: got 1\.5"):
+        constraints.UnitNorm(axis=1.5)
 
 
 def test_the_loss_has_the_penalty_and_its_gradient():

@@ -9,14 +9,13 @@ import pytest
 
 import fastconv
 
-PACKAGES = ("layers", "models", "training")
+PACKAGES = ("initializers", "layers", "models", "training")
 MODULES = (
     "__main__",
     "checkpoints",
     "constraints",
     "datasets",
     "images",
-    "initializers",
     "plot",
     "regularizers",
     "summary",

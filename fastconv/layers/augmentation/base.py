@@ -10,7 +10,7 @@ from numpy.random import Generator
 
 from fastconv.layers import windows
 from fastconv.layers.base import Layer, LayerOptions
-from fastconv.layers.regularization import Seeded
+from fastconv.layers.seeded import Seeded
 from fastconv.layers.types import Array
 
 __all__ = ["Factor", "ImageLayer", "RandomImages", "interval", "numbers"]

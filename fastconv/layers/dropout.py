@@ -1,62 +1,24 @@
-"""Layers that work against overfitting by noise, while training."""
+"""Layers that set elements or channels to 0 while training, against overfitting."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Unpack
-
-import numpy as np
 
 from fastconv import functional, grad
 from fastconv.layers import windows
-from fastconv.layers.base import Layer, LayerOptions
+from fastconv.layers.base import LayerOptions
 from fastconv.layers.registry import register_layer
+from fastconv.layers.seeded import Seeded
 from fastconv.layers.types import Array
-from fastconv.utils import next_seed
 
 __all__ = [
     "AlphaDropout",
     "Dropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Seeded",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
 ]
-
-
-class Seeded(Layer):
-    """A layer that draws: the draw of training step k depends on the seed and on k only.
-
-    Both are part of a checkpoint, so that training continues as if it had not stopped.
-    """
-
-    def __init__(self, seed: int | None, **options: Unpack[LayerOptions]) -> None:
-        super().__init__(**options)
-        if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
-            raise ValueError(f"seed: got {seed!r}, expected a non-negative integer or None")
-        self.seed = None if seed is None else int(seed)
-        self._stream = next_seed() if self.seed is None else self.seed
-        self._step = 0
-
-    def next_draw(self) -> int:
-        """Return the seed of the next training step."""
-        drawn = np.random.SeedSequence((self._stream, self._step)).generate_state(1, np.uint64)
-        self._step += 1
-        return int(drawn[0])
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "seed": self.seed}
-
-    def get_state(self) -> dict[str, Any]:
-        """Return the seed in use and the number of draws."""
-        return {"stream": self._stream, "step": self._step}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue where `get_state` was called."""
-        self._stream, self._step = int(state["stream"]), int(state["step"])
 
 
 class _Dropping(Seeded):
@@ -231,89 +193,3 @@ class SpatialDropout3D(_SpatialDropout):
     """
 
     kernels = (functional.dropout3d, grad.dropout3d_backward)
-
-
-@register_layer
-class GaussianNoise(Seeded):
-    """y = x + noise while training, normal with this standard deviation; at inference y = x.
-
-    Examples
-    --------
-    >>> layer = GaussianNoise(0.1, seed=0)
-    >>> bool(0.09 < layer(np.zeros(10000), training=True).std() < 0.11)
-    True
-    """
-
-    def __init__(
-        self, stddev: float, seed: int | None = None, **options: Unpack[LayerOptions]
-    ) -> None:
-        super().__init__(seed, **options)
-        if not 0 <= stddev < float("inf"):
-            raise ValueError(f"stddev: got {stddev!r}, expected a non-negative number")
-        self.stddev = float(stddev)
-
-    def forward(self, x: Array, training: bool = False) -> Array:
-        """Return the input, at training with noise."""
-        if not training:
-            return x
-        noise = np.random.default_rng(self.next_draw()).standard_normal(x.shape, x.dtype)
-        y: Array = x + x.dtype.type(self.stddev) * noise
-        return y
-
-    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
-        """Return the gradient."""
-        return grad
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "stddev": self.stddev}
-
-
-@register_layer
-class GaussianDropout(Seeded):
-    """y = x * noise while training, normal around 1; at inference y = x.
-
-    The variance is rate / (1 - rate), that of `Dropout`'s factors.
-
-    Notes
-    -----
-    Source: N. Srivastava et al., Dropout, JMLR 15, 2014, section 10.
-
-    Examples
-    --------
-    >>> layer = GaussianDropout(0.5, seed=0)
-    >>> bool(0.9 < layer(np.ones(10000), training=True).std() < 1.1)
-    True
-    """
-
-    def __init__(
-        self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]
-    ) -> None:
-        super().__init__(seed, **options)
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate: got {rate!r}, expected a number in [0, 1)")
-        self.rate = float(rate)
-
-    def forward(self, x: Array, training: bool = False) -> Array:
-        """Return the input, at training with noise."""
-        if not training:
-            return x
-        seed = self.next_draw()
-        self._save(seed)
-        return x * self._noise(seed, x)
-
-    def backward(self, grad: Array, need_input_grad: bool = True) -> Array | None:
-        """Return the gradient, with the same noise."""
-        (seed,) = self._saved()
-        dx: Array = grad * self._noise(seed, grad)
-        return dx
-
-    def _noise(self, seed: int, like: Array) -> Array:
-        stddev = like.dtype.type((self.rate / (1 - self.rate)) ** 0.5)
-        noise = np.random.default_rng(seed).standard_normal(like.shape, like.dtype)
-        factors: Array = like.dtype.type(1) + stddev * noise
-        return factors
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate}
