@@ -82,7 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="of the grid")
     add("--quick", action="store_true", help="fewer samples: to look, not to quote")
     add("--json", type=Path, metavar="FILE", help="where results are kept")
-    add("--docs", type=Path, metavar="FOLDER", help="of the report, docs/ by default")
+    add(
+        "--docs",
+        type=Path,
+        metavar="FOLDER",
+        help="where the pages of report (docs/ by default) and networks go",
+    )
     return parser
 
 
@@ -212,6 +217,10 @@ def _measure(command: str, options: argparse.Namespace) -> int:
     result = {"command": _spelled(command, options), **run(options)}
     if options.json:
         _keep(options.json, _kept(options.json) | {section: result})
+    if command == "networks" and options.docs:
+        from . import networks
+
+        networks.write(result, options.docs)
     return int(_wrong(result))
 
 

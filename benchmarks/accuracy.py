@@ -5,10 +5,10 @@ Command: ``python -m benchmarks points`` (about a minute)
 For every F(m, r) of ``src/kernels/winograd_transform.h``, nested with itself in two dimensions:
 the largest error in float32, as a part of the largest result, of the forward sum over the channels
 and of the gradient of the filters, summed over the tiles, on normal data. Compared are the points
-chosen there (``struct Points``, read from that file), the usual ones of small integers and their
-reciprocals, and the best of all sets of pairs a, -a of eighths up to 2. Infinity is always one
-more, and 0 where the number of the others is odd. Best is the least product of the two errors;
-shown is the mean over draws that the search has not seen.
+chosen in ``winograd_matrices.h`` (``struct Points``, read from that file), the usual ones of small
+integers and their reciprocals, and the best of all sets of pairs a, -a of eighths up to 2. Infinity
+is always one more, and 0 where the number of the others is odd. Best is the least product of the
+two errors; shown is the mean over draws that the search has not seen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
-HEADER = Path(__file__).resolve().parent.parent / "src" / "kernels" / "winograd_transform.h"
+KERNELS = Path(__file__).resolve().parent.parent / "src" / "kernels"
+#: The points, and the transforms that are made of them.
+HEADERS = (KERNELS / "winograd_matrices.h", KERNELS / "winograd_transform.h")
 #: In the order in which they are taken as n grows (wincnn, after Lavin and Gray).
 USUAL = (0, 1, -1, 2, -2, 1 / 2, -1 / 2)
 EIGHTHS = tuple(i / 8 for i in range(1, 17))
@@ -44,7 +46,7 @@ class Problem:
 
 def run(quick: bool) -> dict[str, Any]:
     """Compare the sets of points of every transform and print them."""
-    source = HEADER.read_text(encoding="utf-8")
+    source = read_headers()
     chosen = chosen_points(source)
     rows = []
     for m, r in transforms_listed(source):
@@ -69,7 +71,12 @@ def run(quick: bool) -> dict[str, Any]:
     return {"rows": rows}
 
 
-# ---- what winograd_transform.h says
+# ---- what winograd_matrices.h and winograd_transform.h say
+
+
+def read_headers() -> str:
+    """Return both in one."""
+    return "".join(header.read_text(encoding="utf-8") for header in HEADERS)
 
 
 def chosen_points(source: str) -> dict[int, Points]:
@@ -85,7 +92,7 @@ def transforms_listed(source: str) -> list[tuple[int, int]]:
 
 
 def transforms(m: int, r: int, points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A^T, G and B^T for these points and infinity, as winograd_transform.h makes them."""
+    """A^T, G and B^T for these points and infinity, as winograd_matrices.h makes them."""
     n = m + r - 1
     a_t, g, b_t = np.zeros((m, n)), np.zeros((n, r)), np.zeros((n, n))
     for j, point in enumerate(points):

@@ -1,6 +1,6 @@
 """Inference of whole networks, against ONNX Runtime, OpenVINO and PyTorch at their best.
 
-Command: ``python -m benchmarks networks``
+Command: ``python -m benchmarks networks``; with ``--docs docs`` it writes docs/networks.md.
 
 The same weights everywhere: ours are written as an ONNX model and as a module of PyTorch
 (network_graphs.py). fastconv is called by ``predict_on_batch``; ONNX Runtime with bound inputs;
@@ -10,9 +10,11 @@ have to agree with PyTorch's to 1e-4 of the largest before anything is timed.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,7 @@ CASES: dict[str, dict[int, float]] = {
 }
 NAMES = ("torch", "fastconv", "onnxruntime", "openvino")
 TOLERANCE = 1e-4
+PAGE = "networks.md"
 
 
 def run(layers: str, threads: int, quick: bool, isa: str | None) -> dict[str, Any]:
@@ -60,6 +63,7 @@ def work(layers: str, threads: int, quick: bool) -> dict[str, Any]:
             continue
         for batch, wanted in batches.items():
             rows.append(_row(name, batch, wanted, list(versions), threads, effort, guard))
+            gc.collect()  # the networks of this row: gigabytes, in cycles
             print(f"{name} {batch}: {rows[-1]['seconds']}", file=sys.stderr, flush=True)
     return {"versions": versions, "rows": rows}
 
@@ -197,6 +201,22 @@ _CONTENDERS = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
 }
+
+
+def write(result: dict[str, Any], docs: Path) -> None:
+    """Write the page under a folder."""
+    facts = result["machine"]
+    caches = ", ".join(f"{name} {size}" for name, size in facts["caches"].items())
+    features = ", ".join(facts["features"])
+    parts = [
+        "# Whole networks",
+        "Milliseconds of one inference, each library's best variant, all in one process and in "
+        "turns; outputs compared before anything is timed.",
+        f"{facts['cpu']} ({features}; {caches}), {result['threads']} of {facts['cpus']} CPUs.",
+        markdown(result),
+        f"```sh\n{result['command']} --docs docs\n```",
+    ]
+    (docs / PAGE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def markdown(result: dict[str, Any]) -> str:

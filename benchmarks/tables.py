@@ -53,7 +53,9 @@ def setup(comparison: dict[str, Any]) -> str:
         "",
         "Ratio: best peer's median / fastconv's, best layout each, same process; above 1 "
         "fastconv is faster. GFLOP/s count the operations of the direct sum, whatever the "
-        "algorithm. Every result was verified against float64 before it was timed.",
+        "algorithm. Every result was verified against float64 before it was timed. Packed: the "
+        "filters as a `PackedWeight`; ONNX Runtime and OpenVINO, which pack them once as well, "
+        "are compared with that, PyTorch and JAX with the call that gets them as they are.",
     ]
     return "\n".join(lines)
 
@@ -110,7 +112,9 @@ def _layer_table(comparison: dict[str, Any], key: tuple[str, str]) -> str:
     unit, share, work = (
         ("GB/s", "% of copy", "bytes") if key[0] == "pool" else ("GFLOP/s", "% of peak", "flops")
     )
-    header = ["layer", "planar ms", "channels-last ms", unit, share]
+    header = ["layer", "planar ms", "channels-last ms"]
+    packs = key == ("conv", "forward")
+    header += ["packed ms", unit, share] if packs else [unit, share]
     for name in environments:
         header += [f"best {name} peer", "ms", "ratio"]
     header.append("error")
@@ -128,6 +132,7 @@ def _layer_table(comparison: dict[str, Any], key: tuple[str, str]) -> str:
         errors = [r["error"] for r in rows[main] if r["peer"] == "fastconv" and r["verified"]]
         cells = [entry["layer"] + (" \\*" if disturbed else "")]
         cells += [number(ours.get(v), ".3f", 1e3) for v in ("planar", "channels_last")]
+        cells += [number(entry[main].get("packed"), ".3f", 1e3)] if packs else []
         cells += [number(rate, ".1f" if key[0] == "pool" else ".0f", 1e-9)]
         cells += [number(rate, ".0f", 100 / ceiling)]
         for name in environments:

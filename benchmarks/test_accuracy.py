@@ -10,7 +10,7 @@ from benchmarks.made_up import conv
 
 
 def test_points_are_read_from_the_kernels():
-    source = accuracy.HEADER.read_text(encoding="utf-8")
+    source = accuracy.read_headers()
     chosen, listed = accuracy.chosen_points(source), accuracy.transforms_listed(source)
     assert (4, 3) in listed
     assert {m + r - 1 for m, r in listed} == set(chosen)

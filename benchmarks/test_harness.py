@@ -152,6 +152,27 @@ def test_extra_layers_count_in_their_class_only():
     assert best == {"peer": "torch", "variant": "planar", "median_s": 2e-3}
 
 
+def test_who_packs_once_is_compared_with_packed_filters():
+    layer = load_layers("mnist.conv1")[0]
+    rows = [
+        row(layer, "forward", "fastconv", 4e-3),
+        row(layer, "forward", "fastconv", 3e-3, "channels_last"),
+        row(layer, "forward", "fastconv", 1e-3, "channels_last packed"),
+        row(layer, "forward", "torch", 9e-3),
+        row(layer, "forward", "openvino", 2e-3),
+    ]
+    found = summary.compare(rows)
+    assert found["ratios"] == pytest.approx({"planar": 0.5, "channels_last": 2})
+    assert found["ratio"] == pytest.approx(2)
+    assert found["best_peer"]["peer"] == "openvino"
+    assert found["packed"] == 1e-3
+    assert found["fastconv"] == {"planar": 4e-3, "channels_last": 3e-3}
+    slower = summary.compare([*rows[:3], row(layer, "forward", "torch", 6e-3)])
+    assert slower["ratio"] == pytest.approx(2)  # not 6: PyTorch packs at every call
+    assert summary.compare(rows[:3])["ratio"] is None
+    assert summary.compare(rows[3:])["ratio"] is None
+
+
 def test_a_wrong_result_is_no_ratio():
     layer = load_layers("mnist.conv1")[0]
     wrong = row(layer, "forward", "fastconv", 1e-3) | {"verified": False, "failure": "error 1"}

@@ -14,6 +14,8 @@ from ..problems import Layer, Operands, channels_last, indices_of, picked_by
 from . import Contender
 
 NAME = "fastconv"
+#: What the variants with packed filters end with.
+PACKED = " packed"
 
 
 def version() -> str:
@@ -31,14 +33,20 @@ def setup(threads: int) -> None:
 
 
 def contenders(layer: Layer, operands: Operands, computation: str, tuned: bool) -> list[Contender]:
-    """Return the call in both layouts; there is nothing to tune."""
+    """Return the call in both layouts; tuned, forward also with filters packed beforehand."""
+    from fastconv import functional
+
     planar = (operands.input, operands.weight, operands.grad_output)
     last = [channels_last(a) if a.ndim > 2 else a for a in planar]
     result = _result(layer, operands, computation)
-    return [
-        Contender(NAME, variant, call(layer, computation, *arrays), result)
-        for variant, arrays in (("planar", planar), ("channels_last", last))
-    ]
+    found = []
+    for variant, (x, weight, grad) in (("planar", planar), ("channels_last", last)):
+        found.append(Contender(NAME, variant, call(layer, computation, x, weight, grad), result))
+        if tuned and layer.kind == "conv" and computation == "forward":
+            packed = functional.PackedWeight(weight)
+            made = call(layer, computation, x, packed, grad)
+            found.append(Contender(NAME, variant + PACKED, made, result))
+    return found
 
 
 def reference(layer: Layer, operands: Operands, computation: str) -> np.ndarray:
@@ -60,9 +68,9 @@ def _result(layer: Layer, operands: Operands, computation: str) -> Callable[[Any
 
 
 def call(
-    layer: Layer, computation: str, x: np.ndarray, weight: np.ndarray, grad: np.ndarray
+    layer: Layer, computation: str, x: np.ndarray, weight: Any, grad: np.ndarray
 ) -> Callable[[], Any]:
-    """Return the call of one computation, on arrays of any layout."""
+    """Return the call of one computation, on arrays of any layout; filters may be packed."""
     if layer.kind == "pool":
         return _pool(layer, computation, x, grad)
     from fastconv import functional

@@ -1,34 +1,10 @@
-// Pooling and unpooling.
+// Max pooling, its gradients and unpooling.
 #include <cinttypes>
 
-#include "api/call.h"
+#include "api/pool_call.h"
 
 namespace fastconv {
 namespace {
-
-void pooled_shape(const WindowParams& p, int spatial_ndim, int64_t shape[FASTCONV_MAX_NDIM]) {
-  shape[0] = p.n;
-  shape[1] = p.channels;
-  for (int i = 0; i < spatial_ndim; ++i) shape[i + 2] = p.out[i + kSpatial - spatial_ndim];
-}
-
-// The window of a pool from x to y, which has to have the shape that follows.
-fastconv_status make_pool(Argument x, Argument y, const fastconv_window_params* params,
-                          WindowParams* p) {
-  FASTCONV_TRY(make_window(x, params, true, p));
-  int64_t shape[FASTCONV_MAX_NDIM];
-  pooled_shape(*p, params->spatial_ndim, shape);
-  FASTCONV_TRY(check_tensor(y, x->ndim, x->ndim));
-  FASTCONV_TRY(check_same_dtype(y, x));
-  FASTCONV_TRY(check_shape(y, shape, x->ndim, "from the other arguments"));
-  spread_strides(*y.tensor, p->y_stride);
-  return FASTCONV_OK;
-}
-
-fastconv_status check_outputs(Argument output, Argument other) {
-  FASTCONV_TRY(check_output(output));
-  return check_disjoint(output, other);
-}
 
 // Indices or argmax as an output beside y.
 fastconv_status check_places(Argument places, Argument x, Argument y, WindowParams* p) {
@@ -71,37 +47,6 @@ fastconv_status check_argmax(Argument argmax, const WindowParams& p) {
                   "kernel_size: an argmax needs windows of at most %d elements, got %s", kNoArgmax,
                   Tuple(p.kernel, kSpatial).text());
   return FASTCONV_OK;
-}
-
-fastconv_status check_average(const fastconv_window_params* params, int64_t divisor_override) {
-  for (int i = 0; i < params->spatial_ndim; ++i)
-    if (params->dilation[i] != 1)
-      return fail(FASTCONV_INVALID_ARGUMENT, "dilation: expected 1, got %" PRId64,
-                  params->dilation[i]);
-  if (divisor_override < 0)
-    return fail(FASTCONV_INVALID_ARGUMENT,
-                "divisor_override: expected a positive integer, or 0 for none, got %" PRId64,
-                divisor_override);
-  return FASTCONV_OK;
-}
-
-template <class Select>
-fastconv_status run_average(const WindowParams& p, const fastconv_tensor& x,
-                            const fastconv_tensor& y, bool count_include_pad, int64_t divisor,
-                            const fastconv_exec* exec, const Select& select) {
-  int threads;
-  const double work = count(x) > count(y) ? count(x) : count(y);
-  FASTCONV_TRY(choose_threads(exec, work, kElementsPerThread, &threads));
-  return with_kernels(x.dtype, [&](const auto& table, auto zero) {
-    using T = decltype(zero);
-    select(table)(AveragePoolArgs<T>{&p,
-                                     static_cast<T*>(x.data),
-                                     static_cast<T*>(y.data),
-                                     count_include_pad,
-                                     divisor,
-                                     {threads, nullptr}});
-    return FASTCONV_OK;
-  });
 }
 
 // x[indices[o]] = (or +=) y[o]: max_pool_backward and max_unpool differ in the kernel alone.
@@ -160,15 +105,6 @@ fastconv_status scatter(Argument x, Argument y, Argument indices, const fastconv
 }  // namespace fastconv
 
 using namespace fastconv;
-
-fastconv_status fastconv_pool_output_shape(int64_t output_shape[FASTCONV_MAX_NDIM],
-                                           const fastconv_tensor* input,
-                                           const fastconv_window_params* params) {
-  WindowParams p;
-  FASTCONV_TRY(make_window({input, "input"}, params, true, &p));
-  pooled_shape(p, params->spatial_ndim, output_shape);
-  return FASTCONV_OK;
-}
 
 fastconv_status fastconv_max_pool_forward(const fastconv_tensor* output,
                                           const fastconv_tensor* indices,
@@ -233,56 +169,6 @@ fastconv_status fastconv_max_unpool(const fastconv_tensor* output, const fastcon
                                     const fastconv_tensor* indices, const fastconv_exec* exec) {
   return scatter({output, "out"}, {input, "input"}, {indices, "indices"}, exec,
                  [](const auto& table) { return table.max_unpool; });
-}
-
-fastconv_status fastconv_avg_pool_forward(const fastconv_tensor* output,
-                                          const fastconv_tensor* input,
-                                          const fastconv_window_params* params,
-                                          int count_include_pad, int64_t divisor_override,
-                                          const fastconv_exec* exec) {
-  const Argument x = {input, "input"}, y = {output, "out"};
-  WindowParams p = {};
-  FASTCONV_TRY(make_pool(x, y, params, &p));
-  FASTCONV_TRY(check_average(params, divisor_override));
-  FASTCONV_TRY(check_outputs(y, x));
-  return run_average(p, *input, *output, count_include_pad != 0, divisor_override, exec,
-                     [](const auto& table) { return table.avg_pool_forward; });
-}
-
-fastconv_status fastconv_avg_pool_backward(const fastconv_tensor* grad_input,
-                                           const fastconv_tensor* grad_output,
-                                           const fastconv_window_params* params,
-                                           int count_include_pad, int64_t divisor_override,
-                                           const fastconv_exec* exec) {
-  const Argument x = {grad_input, "grad_input"}, y = {grad_output, "grad_output"};
-  WindowParams p = {};
-  FASTCONV_TRY(make_pool(x, y, params, &p));
-  FASTCONV_TRY(check_average(params, divisor_override));
-  FASTCONV_TRY(check_outputs(x, y));
-  return run_average(p, *grad_input, *grad_output, count_include_pad != 0, divisor_override, exec,
-                     [](const auto& table) { return table.avg_pool_backward; });
-}
-
-fastconv_status fastconv_adaptive_avg_pool_forward(const fastconv_tensor* output,
-                                                   const fastconv_tensor* input,
-                                                   const fastconv_exec* exec) {
-  const Argument x = {input, "input"}, y = {output, "out"};
-  WindowParams p = {};
-  FASTCONV_TRY(make_adaptive(x, y, &p));
-  FASTCONV_TRY(check_outputs(y, x));
-  return run_average(p, *input, *output, false, 0, exec,
-                     [](const auto& table) { return table.avg_pool_forward; });
-}
-
-fastconv_status fastconv_adaptive_avg_pool_backward(const fastconv_tensor* grad_input,
-                                                    const fastconv_tensor* grad_output,
-                                                    const fastconv_exec* exec) {
-  const Argument x = {grad_input, "grad_input"}, y = {grad_output, "grad_output"};
-  WindowParams p = {};
-  FASTCONV_TRY(make_adaptive(x, y, &p));
-  FASTCONV_TRY(check_outputs(x, y));
-  return run_average(p, *grad_input, *grad_output, false, 0, exec,
-                     [](const auto& table) { return table.avg_pool_backward; });
 }
 
 fastconv_status fastconv_adaptive_max_pool_forward(const fastconv_tensor* output,
