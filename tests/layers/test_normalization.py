@@ -34,6 +34,7 @@ def test_batch_normalization(shape, options):
 def test_moving_averages():
     x = np.random.default_rng(0).standard_normal((8, 5, 3)) * 3 - 2
     layer = BatchNormalization(momentum=0.75, dtype="float64")
+    layer.build(x.shape)
     mean, variance = np.zeros(3), np.ones(3)
     for step in range(4):
         layer.forward(x + step, training=True)
@@ -50,6 +51,8 @@ def test_large_means_keep_their_digits(cls):
     x = np.random.default_rng(0).standard_normal((4, 16, 16, 32)) + 1e4
     options = {"groups": 4} if cls is GroupNormalization else {}
     layer, exact = cls(**options), cls(dtype="float64", **options)
+    layer.build(x.shape)
+    exact.build(x.shape)
     y = layer.forward(x.astype(np.float32), training=True)
     expected = exact.forward(x.astype(np.float32).astype(np.float64), training=True)
     assert np.abs(y - expected).max() < 5e-3
