@@ -16,6 +16,10 @@ else()
   # Any other processor: the same code on whatever the compiler makes of 16-byte vectors.
   set(FASTCONV_ISAS "scalar|16|")
 endif()
+set(FASTCONV_SKIP_ISAS "" CACHE STRING "Instruction sets to leave out, a list of names")
+foreach(isa IN LISTS FASTCONV_SKIP_ISAS)
+  list(FILTER FASTCONV_ISAS EXCLUDE REGEX "^${isa}[|]")
+endforeach()
 
 # fastconv_add_kernels(<out variable> <sources>...): one object library an instruction set,
 # and generated/isas.inc, the list of their names for the registry, best first.
