@@ -66,6 +66,8 @@ void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
             do {  // at least once: an empty sum is 0
               int64_t k;
               const int64_t next = From::group_end(plan, phase, unit, panel.width, &k);
+              // With the first panel the block's own rows come, for all panels.
+              if (i > begin) panel.next = panel.weight + k * panel.width;
               From::multiply(plan, phase, block, input, panel, unit, next, steps, tile);
               panel.weight += k * panel.width;
               unit = next;
@@ -120,10 +122,14 @@ void run_panels(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
     do {
       int64_t k;
       const int64_t next = From::group_end(plan, phase, unit, panel.width, &k);
-      if (weights == nullptr) From::pack_weights(plan, phase, g, panel.first, unit, next, own);
+      if (weights == nullptr)
+        From::pack_weights(plan, phase, g, panel.first, unit, next, own);
+      else
+        panel.next = panel.weight + k * panel.width;
       for_each_block([&](const Block& block, const T* patch, T* tile) {
         From::multiply(plan, phase, block, From::packed_input(plan, phase, block, patch), panel,
                        unit, next, steps, tile);
+        panel.next = nullptr;  // the first block has fetched them
       });
       if (weights != nullptr) panel.weight += k * panel.width;
       unit = next;

@@ -108,11 +108,12 @@ struct OutputsPlan : Blocking<T> {
   }
 };
 
-// One panel of outputs of a group, with its filters from the first of a group of steps on.
+// One panel of outputs of a group, with its filters from the first of a group of steps on. `next`
+// are the filters packed after these, to be fetched meanwhile, or null.
 template <class T>
 struct Panel {
   int64_t first, width, outputs;
-  const T *weight, *bias;
+  const T *weight, *bias, *next;
 };
 
 // The panel's biases begin where bias_lanes do; its filters are the caller's to say.
@@ -120,8 +121,12 @@ template <class T>
 Panel<T> panel_at(const OutputsPlan<T>& plan, int64_t g, int64_t index, const T* bias_lanes) {
   const int64_t first = index * kPanel<T>;
   const int64_t width = panel_width(plan.op.outputs, first, kLanes<T>);
-  return {first, width, min(width, plan.op.outputs - first), nullptr,
-          bias_lanes + g * plan.padded_outputs + first};
+  return {first,
+          width,
+          min(width, plan.op.outputs - first),
+          nullptr,
+          bias_lanes + g * plan.padded_outputs + first,
+          nullptr};
 }
 
 // What a block reads: output (row, tile of columns) begins at data + row * row + column *

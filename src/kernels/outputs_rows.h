@@ -6,6 +6,8 @@
 namespace fastconv {
 namespace {
 
+constexpr int64_t kFetchedBytes = 64;  // bytes that the kernel fetches for every k
+
 template <class T>
 struct FromRows {
   // Units in which groups are counted: single k.
@@ -91,6 +93,11 @@ struct FromRows {
     const bool finishes = plan.to_rows && last == units(plan, phase);
     const RowsKernel<T>* kernels = kRowsKernels<T>.at[panel.width / kLanes<T> - 1];
     const int64_t tiles = tile_count(block.columns);
+    // A tile fetches a line for every k: of the filters to come, which take a line or two for every
+    // k, then of the next tile's rows. 7x7 images, filters not in L2 (two threads of Cascade Lake):
+    // 832 to 384 channels 0.180 -> 0.162 ms, 2048 to 512 0.65 -> 0.62 ms.
+    const char* filters = reinterpret_cast<const char*>(panel.next);
+    int64_t left = filters == nullptr ? 0 : (last - first) * panel.width * int64_t{sizeof(T)};
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* a = input.data + row * input.row;
       const int64_t count = make_steps(plan, phase, block, row, first, last, steps);
@@ -99,10 +106,15 @@ struct FromRows {
         next = tile_begin(block.columns, tiles, i + 1);
         const Finish<T> finish = finish_at(out, begin, 0, panel.outputs);
         T* sums = tile + (row * block.columns + begin) * panel.width;
+        const char* ahead = reinterpret_cast<const char*>(a + next * input.column);
+        if (left > 0) {
+          ahead = filters;
+          filters += (last - first) * kFetchedBytes;
+          left -= (last - first) * kFetchedBytes;
+        }
         kernels[next - begin - 1](sums, first > 0 ? sums : panel.bias, first > 0 ? panel.width : 0,
                                   finishes ? &finish : nullptr, a + begin * input.column,
-                                  input.column, panel.weight, steps, count,
-                                  reinterpret_cast<const char*>(a + next * input.column));
+                                  input.column, panel.weight, steps, count, ahead);
       }
     }
   }
