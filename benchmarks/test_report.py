@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import errors, grid, memory, picture, report, shapes, tables
+from benchmarks import errors, grid, machine, memory, networks, picture, report, shapes, tables
 from benchmarks.made_up import made_up_comparison, made_up_memory, row
 from benchmarks.problems import CONV_COMPUTATIONS, load_layers
 
@@ -50,6 +50,27 @@ def test_rows_of_a_table_have_as_many_cells():
     for block in page.split("\n\n"):
         if block.startswith("|"):
             assert len({line.count(" | ") for line in block.splitlines()}) == 1
+
+
+def test_the_page_of_networks(tmp_path):
+    rows = [
+        {
+            "network": "lenet5",
+            "batch": 1,
+            "wanted": 1.5,
+            "first_s": 0.25,
+            "seconds": {"fastconv predict_on_batch": 1e-3, "torch contiguous": 3e-3},
+            "disturbed": True,
+            "failures": ["openvino latency: off by 1.0e-02"],
+        }
+    ]
+    versions = {"torch": "2", "fastconv": "1", "openvino": "3"}
+    result = {"machine": machine.facts(), "threads": 2, "versions": versions, "rows": rows}
+    networks.write(result | {"command": "python -m benchmarks networks"}, tmp_path)
+    page = (tmp_path / networks.PAGE).read_text(encoding="utf-8")
+    assert "| lenet5 \\* | 1 | 1.00 | 3.00 | - | 3.00 | 1.5 | 0.25 |" in page
+    assert "- lenet5 1: openvino latency: off by 1.0e-02" in page
+    assert "python -m benchmarks networks --docs docs\n" in page
 
 
 def test_roofline_points_are_operations_over_bytes():
