@@ -7,11 +7,12 @@ returns it changed. Norms are over `axis`: 0, the default, is the inputs of a de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from fastconv.identifiers import resolve
 from fastconv.layers.types import Array
 
 __all__ = [
@@ -74,10 +75,10 @@ class _Norm(Constraint):
     """A constraint of the Euclidean norm over some axes."""
 
     def __init__(self, axis: int | Sequence[int] = 0) -> None:
-        axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+        axes = tuple(axis) if isinstance(axis, Iterable) else (axis,)
         if not all(isinstance(a, int | np.integer) for a in axes):
             raise ValueError(f"axis: got {axis!r}, expected an integer or a sequence of integers")
-        self.axis = tuple(map(int, axes)) if isinstance(axis, Sequence) else int(axes[0])
+        self.axis = tuple(map(int, axes)) if isinstance(axis, Iterable) else int(axes[0])
 
     def norms(self, weight: Array) -> Array:
         """Return the norms, broadcast to the parameter."""
@@ -186,7 +187,6 @@ _BY_NAME: dict[str, type[Constraint]] = {
     "non_neg": NonNeg,
     "unit_norm": UnitNorm,
 }
-_BY_CLASS_NAME = {cls.__name__: cls for cls in _BY_NAME.values()}
 
 
 def get(identifier: Identifier) -> Constraint | None:
@@ -197,20 +197,9 @@ def get(identifier: Identifier) -> Constraint | None:
     >>> get("max_norm").get_config(), get(None)
     ({'max_value': 2.0, 'axis': 0}, None)
     """
-    if identifier is None or isinstance(identifier, Constraint):
-        return identifier
-    if isinstance(identifier, Mapping):
-        cls = _BY_CLASS_NAME.get(identifier.get("class_name", ""))
-        if cls is not None:
-            return cls.from_config(identifier.get("config", {}))
-    elif isinstance(identifier, str):
-        cls = _BY_NAME.get(identifier) or _BY_CLASS_NAME.get(identifier)
-        if cls is not None:
-            return cls()
-    raise ValueError(
-        f"constraint: got {identifier!r}, expected None, a Constraint or one of "
-        f"{', '.join(_BY_NAME)}"
-    )
+    if identifier is None:
+        return None
+    return resolve("constraint", identifier, Constraint, _BY_NAME, "None, a Constraint")
 
 
 def serialize(constraint: Constraint | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from fastconv.identifiers import resolve
 from fastconv.layers.types import Array
 
 __all__ = [
@@ -171,7 +172,14 @@ _BY_NAME: dict[str, type[L1L2 | OrthogonalRegularizer]] = {
     "l2": L2,
     "orthogonal_regularizer": OrthogonalRegularizer,
 }
-_BY_CLASS_NAME = {cls.__name__: cls for cls in _BY_NAME.values()}
+
+
+def _both() -> L1L2:
+    """Return what the name stands for, in Keras: not the class's defaults, which are 0."""
+    return L1L2(0.01, 0.01)
+
+
+_ALIASES = {"l1_l2": _both, "L1L2": _both}
 
 
 def get(identifier: Identifier) -> Regularizer | None:
@@ -187,19 +195,10 @@ def get(identifier: Identifier) -> Regularizer | None:
     ValueError: regularizer: got 'l3', expected None, a Regularizer or one of l1, l1_l2, l2, \
 orthogonal_regularizer
     """
-    if identifier is None or isinstance(identifier, Regularizer):
-        return identifier
-    if isinstance(identifier, Mapping):
-        cls = _BY_CLASS_NAME.get(identifier.get("class_name", ""))
-        if cls is not None:
-            return cls.from_config(identifier.get("config", {}))
-    elif isinstance(identifier, str):
-        cls = _BY_NAME.get(identifier) or _BY_CLASS_NAME.get(identifier)
-        if cls is not None:
-            return L1L2(0.01, 0.01) if cls is L1L2 else cls()
-    raise ValueError(
-        f"regularizer: got {identifier!r}, expected None, a Regularizer or one of "
-        f"{', '.join(_BY_NAME)}"
+    if identifier is None:
+        return None
+    return resolve(
+        "regularizer", identifier, Regularizer, _BY_NAME, "None, a Regularizer", aliases=_ALIASES
     )
 
 

@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fastconv.identifiers import resolve
 from fastconv.initializers.base import Initializer
 from fastconv.initializers.drawn import Orthogonal, RandomNormal, RandomUniform, TruncatedNormal
 from fastconv.initializers.fixed import Constant, Identity, Ones, Zeros
@@ -84,7 +85,6 @@ _BY_NAME: dict[str, type[Initializer]] = {
     "variance_scaling": VarianceScaling,
     "zeros": Zeros,
 }
-_BY_CLASS_NAME = {cls.__name__: cls for cls in _BY_NAME.values()}
 #: Keras' short names.
 _ALIASES: dict[str, type[Initializer]] = {
     "normal": RandomNormal,
@@ -108,18 +108,8 @@ def get(identifier: str | Initializer | Mapping[str, Any]) -> Initializer:
 glorot_normal, glorot_uniform, he_normal, he_uniform, identity, lecun_normal, lecun_uniform, ones, \
 orthogonal, random_normal, random_uniform, truncated_normal, variance_scaling, zeros
     """
-    if isinstance(identifier, Initializer):
-        return identifier
-    if isinstance(identifier, Mapping):
-        cls = _BY_CLASS_NAME.get(identifier.get("class_name", ""))
-        if cls is not None:
-            return cls.from_config(identifier.get("config", {}))
-    elif isinstance(identifier, str):
-        cls = (_BY_NAME | _BY_CLASS_NAME | _ALIASES).get(identifier)
-        if cls is not None:
-            return cls()
-    raise ValueError(
-        f"initializer: got {identifier!r}, expected an Initializer or one of {', '.join(_BY_NAME)}"
+    return resolve(
+        "initializer", identifier, Initializer, _BY_NAME, "an Initializer", aliases=_ALIASES
     )
 
 

@@ -9,7 +9,7 @@ from fastconv import functional, grad
 from fastconv.layers import windows
 from fastconv.layers.base import LayerOptions
 from fastconv.layers.registry import register_layer
-from fastconv.layers.seeded import Seeded
+from fastconv.layers.seeded import Rated
 from fastconv.layers.types import Array
 
 __all__ = [
@@ -21,18 +21,10 @@ __all__ = [
 ]
 
 
-class _Dropping(Seeded):
+class _Dropping(Rated):
     """A layer that sets elements to 0; a subclass says with which kernels."""
 
     kernels: ClassVar[tuple[Callable[..., Array], Callable[..., Array]]]
-
-    def __init__(
-        self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]
-    ) -> None:
-        super().__init__(seed, **options)
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate: got {rate!r}, expected a number in [0, 1)")
-        self.rate = float(rate)
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the input, at training with elements dropped."""
@@ -48,10 +40,6 @@ class _Dropping(Seeded):
         if not need_input_grad:
             return None
         return self._put(self.kernels[1](self._view(grad), self.rate, seed=seed))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate}
 
     def _view(self, x: Array) -> Array:
         return x

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastconv.layers.base import LayerOptions
 from fastconv.layers.registry import register_layer
-from fastconv.layers.seeded import Seeded
+from fastconv.layers.seeded import Rated, Seeded
 from fastconv.layers.types import Array
 
 __all__ = ["GaussianDropout", "GaussianNoise"]
@@ -51,7 +51,7 @@ class GaussianNoise(Seeded):
 
 
 @register_layer
-class GaussianDropout(Seeded):
+class GaussianDropout(Rated):
     """y = x * noise while training, normal around 1; at inference y = x.
 
     The variance is rate / (1 - rate), that of `Dropout`'s factors.
@@ -66,14 +66,6 @@ class GaussianDropout(Seeded):
     >>> bool(0.9 < layer(np.ones(10000), training=True).std() < 1.1)
     True
     """
-
-    def __init__(
-        self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]
-    ) -> None:
-        super().__init__(seed, **options)
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate: got {rate!r}, expected a number in [0, 1)")
-        self.rate = float(rate)
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """Return the input, at training with noise."""
@@ -94,7 +86,3 @@ class GaussianDropout(Seeded):
         noise = np.random.default_rng(seed).standard_normal(like.shape, like.dtype)
         factors: Array = like.dtype.type(1) + stddev * noise
         return factors
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate}

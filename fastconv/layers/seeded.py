@@ -42,3 +42,19 @@ class Seeded(Layer):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue where `get_state` was called."""
         self._stream, self._step = int(state["stream"]), int(state["step"])
+
+
+class Rated(Seeded):
+    """One whose draws depend on a rate as well, the share of what is dropped."""
+
+    def __init__(
+        self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]
+    ) -> None:
+        super().__init__(seed, **options)
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate: got {rate!r}, expected a number in [0, 1)")
+        self.rate = float(rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -66,7 +66,7 @@ class ConvTranspose(Windowed):
     def _extra(self, value: int | Sequence[int] | None) -> tuple[int, ...] | None:
         if value is None:
             return None
-        values = tuple(value) if isinstance(value, Sequence) else (value,) * self.rank
+        values = tuple(value) if isinstance(value, Iterable) else (value,) * self.rank
         if len(values) != self.rank or not all(
             isinstance(v, int | np.integer) and 0 <= v < stride
             for v, stride in zip(values, self.strides, strict=True)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastconv import functional, grad
+from fastconv.identifiers import resolve
 from fastconv.layers.types import Array
 
 __all__ = [
@@ -225,7 +226,6 @@ _BY_NAME: dict[str, type[Loss]] = {
     "mse": MeanSquaredError,
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
 }
-_BY_CLASS_NAME = {cls.__name__: cls for cls in _BY_NAME.values()}
 
 
 def get(identifier: str | Loss | Mapping[str, Any]) -> Loss:
@@ -241,17 +241,7 @@ def get(identifier: str | Loss | Mapping[str, Any]) -> Loss:
     ValueError: loss: got 'mae', expected a Loss or one of categorical_crossentropy, \
 mean_squared_error, mse, sparse_categorical_crossentropy
     """
-    if isinstance(identifier, Loss):
-        return identifier
-    if isinstance(identifier, Mapping):
-        cls = _BY_CLASS_NAME.get(identifier.get("class_name", ""))
-        if cls is not None:
-            return cls.from_config(identifier.get("config", {}))
-    elif isinstance(identifier, str):
-        cls = _BY_NAME.get(identifier) or _BY_CLASS_NAME.get(identifier)
-        if cls is not None:
-            return cls()
-    raise ValueError(f"loss: got {identifier!r}, expected a Loss or one of {', '.join(_BY_NAME)}")
+    return resolve("loss", identifier, Loss, _BY_NAME, "a Loss")
 
 
 def serialize(loss: Loss) -> dict[str, Any]:

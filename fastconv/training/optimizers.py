@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fastconv.identifiers import resolve
 from fastconv.layers.parameter import Parameter
 from fastconv.layers.types import Array
 
@@ -253,7 +254,6 @@ class Adam(Optimizer):
 
 
 _BY_NAME: dict[str, type[SGD] | type[Adam]] = {"adam": Adam, "sgd": SGD}
-_BY_CLASS_NAME = {cls.__name__: cls for cls in _BY_NAME.values()}
 
 
 def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
@@ -268,19 +268,7 @@ def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
         ...
     ValueError: optimizer: got 'adm', expected an Optimizer or one of adam, sgd
     """
-    if isinstance(identifier, Optimizer):
-        return identifier
-    if isinstance(identifier, Mapping):
-        cls = _BY_CLASS_NAME.get(identifier.get("class_name", ""))
-        if cls is not None:
-            return cls.from_config(identifier.get("config", {}))
-    elif isinstance(identifier, str):
-        cls = _BY_NAME.get(identifier.lower())
-        if cls is not None:
-            return cls()
-    raise ValueError(
-        f"optimizer: got {identifier!r}, expected an Optimizer or one of {', '.join(_BY_NAME)}"
-    )
+    return resolve("optimizer", identifier, Optimizer, _BY_NAME, "an Optimizer", key=str.lower)
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:

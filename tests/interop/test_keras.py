@@ -13,11 +13,10 @@ from layer_cases import CASES, label
 
 from fastconv import constraints, initializers, layers, regularizers
 
-pytest.importorskip("jax")
+jax = pytest.importorskip("jax")
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiles in two thirds of the time
 keras = pytest.importorskip("keras")
-import jax  # noqa: E402
 
 #: Where Keras means something else: it has no default for the window of an average, takes the
 #: softmax of a convolution over the last axis even where that is not the channels, keeps gamma of

@@ -15,6 +15,7 @@ MODULES = (
     "checkpoints",
     "constraints",
     "datasets",
+    "identifiers",
     "images",
     "plot",
     "regularizers",
