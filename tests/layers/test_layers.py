@@ -193,22 +193,22 @@ def test_names():
 
 def test_own_layers_can_be_registered():
     @register_layer
-    class Scale(Layer):
+    class Gain(Layer):
         def build(self, input_shape):
-            self.add_weight("scale", (input_shape[-1],), "ones")
+            self.add_weight("gain", (input_shape[-1],), "ones")
 
         def forward(self, x, training=False):
             if training:
                 self._save(x)
-            return x * self.weight("scale").value
+            return x * self.weight("gain").value
 
         def backward(self, grad, need_input_grad=True):
             (x,) = self._saved()
-            self.weight("scale").accumulate((x * grad).sum(0))
-            return grad * self.weight("scale").value
+            self.weight("gain").accumulate((x * grad).sum(0))
+            return grad * self.weight("gain").value
 
-    assert isinstance(deserialize_layer(serialize_layer(Scale())), Scale)
-    assert Scale()([[1.0, 2.0]]).tolist() == [[1.0, 2.0]]
+    assert isinstance(deserialize_layer(serialize_layer(Gain())), Gain)
+    assert Gain()([[1.0, 2.0]]).tolist() == [[1.0, 2.0]]
     with pytest.raises(ValueError, match="'Dense' is already taken"):
         register_layer(type("Dense", (Layer,), {"__module__": "mine"}))
 
