@@ -99,13 +99,27 @@ constexpr MicroKernelTable<T> make_micro_kernels() {
 template <class T, int kRow = 1>
 constexpr MicroKernelTable<T> kMicroKernels = make_micro_kernels<T, kRow>();
 
-// Tiles are never much smaller than MR: 15 positions are 8 + 7, not 14 + 1.
-FASTCONV_INLINE int64_t tile_count(int64_t positions) {
-  return (positions + kMaxRows - 1) / kMaxRows;
-}
-FASTCONV_INLINE int64_t tile_begin(int64_t positions, int64_t tiles, int64_t tile) {
-  return positions * tile / tiles;
-}
+// Positions cut into tiles, never much smaller than MR: 15 positions are 8 + 7, not 14 + 1. Divided
+// once: a division takes up to 90 cycles (Cascade Lake), and the least of tiles a few hundred.
+struct Tiling {
+  int64_t tiles, size, rest;
+  FASTCONV_INLINE explicit Tiling(int64_t positions, int64_t most = kMaxRows)
+      : tiles((positions + most - 1) / most),
+        size(tiles > 0 ? positions / tiles : 0),
+        rest(positions - tiles * size) {}
+
+  // visit(first position, positions) of each tile: tile i begins at positions * i / tiles.
+  template <class Visit>
+  FASTCONV_INLINE void for_each(const Visit& visit) const {
+    for (int64_t i = 0, begin = 0, carried = 0; i < tiles; ++i) {
+      carried += rest;
+      const int64_t more = carried >= tiles;
+      carried -= more * tiles;
+      visit(begin, size + more);
+      begin += size + more;
+    }
+  }
+};
 
 // Columns of the panel that begins at output `first`: the last one may be half as wide.
 FASTCONV_INLINE int64_t panel_width(int64_t outputs, int64_t first, int64_t lanes) {

@@ -139,8 +139,8 @@ void make_plan(const ConvArgs<T>& args, bool backward) {
       plan->workspace = winograd.total_bytes;
       if (!plan->full) return;
       describe_winograd(winograd, cover, plan);
-      plan->packed = static_cast<size_t>(winograd.filters_size()) * sizeof(T);
-      plan->packed_form = filter_form(winograd);
+      plan->packed = static_cast<size_t>(winograd.packed_filters()) * sizeof(T);
+      plan->packed_form = filter_form(winograd, winograd.packs_taps);
     }
   } else if (plan->algorithm == kDirect) {
     const OutputsPlan<T> outputs(args, backward);

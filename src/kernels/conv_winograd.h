@@ -27,52 +27,28 @@
 #pragma once
 
 #include "kernels/winograd_data.h"
-#include "kernels/winograd_filter.h"
 #include "kernels/winograd_outputs.h"
+#include "kernels/winograd_product.h"
 #include "simd/parallel_for.h"
 
 namespace fastconv {
 namespace {
 
-// sums[xi][tile][width]: one product an xi, of `tiles` tiles with one panel of filters.
+// Those of panel `task` of all groups, packed among `taps` or, if that is null, in the weight.
 template <class T>
-void multiply_tiles(const ConvWinogradPlan<T>& plan, const WinogradGroup& group, int64_t slice,
-                    int64_t tiles, int64_t width, const T* data, const T* filter, BatchStep* steps,
-                    T* sums) {
-  const int64_t windows = plan.windows(group.row_kind, group.column_kind);
-  int64_t count = 0;
-  for (int64_t rank = 0; rank < plan.depth.taps; ++rank) {
-    plan.for_each_term(group, [&](const Piece&, const Piece&, int64_t window) {
-      const int64_t at = ((slice + rank) * windows + window) * plan.channel_blocks;
-      for (int64_t b = 0; b < plan.channel_blocks; ++b)
-        steps[count++] = {(at + b) * plan.tiles * kLaneBlock,
-                          min(kLaneBlock, plan.lanes - b * kLaneBlock)};
-    });
-  }
-  const MicroKernel<T>* kernels = kMicroKernels<T, kLaneBlock>.at[width / kLanes<T> - 1];
-  const int64_t parts = tile_count(tiles), values = plan.values(group);
-  const int64_t data_pitch = plan.data_pitch[group.row_kind][group.column_kind];
-  const int64_t filter_pitch = plan.filter_pitch(group);
-  data += plan.family_at[group.row_kind][group.column_kind];
-  filter += group.filter_at;
-  for (int64_t xi = 0; xi < values; ++xi) {
-    for (int64_t i = 0; i < parts; ++i) {
-      const int64_t begin = tile_begin(tiles, parts, i);
-      const int64_t size = tile_begin(tiles, parts, i + 1) - begin;
-      kernels[size - 1](sums + xi * plan.sums_pitch + begin * width, false,
-                        data + xi * data_pitch + begin * kLaneBlock, 1, filter + xi * filter_pitch,
-                        steps, count);
-    }
-  }
+PanelTaps<T> panel_taps(const ConvWinogradPlan<T>& plan, int64_t task, const T* taps,
+                        const WinogradScratch<T>& scratch) {
+  return {plan, task / plan.panels, task % plan.panels * kPanel<T>,
+          taps != nullptr ? taps + task * plan.packed_panel() : nullptr, scratch.packed};
 }
 
-// filters[g][panel] of the whole convolution.
+// filters[g][panel] of the whole convolution, of `taps` or, if that is null, of the weight.
 template <class T>
-void transform_filters(const ConvWinogradPlan<T>& plan, char* workspace, int threads, T* filters) {
+void transform_filters(const ConvWinogradPlan<T>& plan, char* workspace, int threads, const T* taps,
+                       T* filters) {
   parallel_for(plan.op.groups * plan.panels, threads, [&](int64_t task, int worker) {
     const WinogradScratch<T> scratch(plan, workspace, worker);
-    transform_filter(plan, task / plan.panels, task % plan.panels * kPanel<T>, scratch.packed,
-                     filters + task * plan.panel_size);
+    transform_filter(panel_taps(plan, task, taps, scratch), filters + task * plan.filters.size);
   });
 }
 
@@ -90,10 +66,10 @@ void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threa
       for (int64_t panel = 0; panel < plan.panels; ++panel) {
         const int64_t first = panel * kPanel<T>;
         const int64_t width = panel_width(plan.outputs, first, kLanes<T>);
-        const T* filter = filters + (block.g * plan.panels + panel) * plan.panel_size;
+        const T* filter = filters + (block.g * plan.panels + panel) * plan.filters.size;
         for (int i = 0; i < plan.group_count; ++i) {
-          multiply_tiles(plan, plan.groups[i], depth, plan.tile_count(block), width, scratch.own,
-                         filter, scratch.steps, scratch.sums);
+          multiply_tiles(plan, i, depth, plan.tile_count(block), width, scratch.own, filter,
+                         scratch.steps, scratch.sums);
           finish_group(plan, block, i, first, scratch.sums, scratch);
         }
         if (plan.merged_phases && panel + 1 < plan.panels) continue;
@@ -104,10 +80,10 @@ void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threa
   });
 }
 
-// Data transformed beforehand, blocks are images: a task transforms the filters of a panel,
-// unless `filters` has them already.
+// Data transformed beforehand, blocks are images: a task transforms the filters of a panel, piece by
+// piece, unless `filters` has them already. `taps` has what is to be transformed, or is null.
 template <class T>
-void run_filter_panels(const ConvWinogradPlan<T>& plan, char* workspace, int threads,
+void run_filter_panels(const ConvWinogradPlan<T>& plan, char* workspace, int threads, const T* taps,
                        const T* filters) {
   const int64_t groups = plan.op.groups;
   T* all_data = reinterpret_cast<T*>(workspace + plan.data_at);
@@ -129,14 +105,13 @@ void run_filter_panels(const ConvWinogradPlan<T>& plan, char* workspace, int thr
     const WinogradScratch<T> scratch(plan, workspace, worker);
     const int64_t g = task / plan.panels, first = task % plan.panels * kPanel<T>;
     const int64_t width = panel_width(plan.outputs, first, kLanes<T>);
-    const T* filter = scratch.own;
-    if (filters != nullptr)
-      filter = filters + task * plan.panel_size;
+    const T* data = all_data + g * plan.data_size;
+    if (filters == nullptr)
+      multiply_with_taps(plan, panel_taps(plan, task, taps, scratch), data, scratch);
     else
-      transform_filter(plan, g, first, scratch.packed, scratch.own);
-    for (int i = 0; i < plan.group_count; ++i)
-      multiply_tiles(plan, plan.groups[i], 0, plan.tiles, width, all_data + g * plan.data_size,
-                     filter, scratch.steps, scratch.sums + i * plan.group_sums);
+      for (int i = 0; i < plan.group_count; ++i)
+        multiply_tiles(plan, i, 0, plan.tiles, width, data, filters + task * plan.filters.size,
+                       scratch.steps, scratch.sums + i * plan.group_sums);
     for (int64_t index = 0; index < plan.blocks; ++index) {
       const TileBlock block = plan.block(g, index);
       const T* sums = scratch.sums + index * plan.image_tiles() * width;
@@ -153,11 +128,12 @@ void run_winograd(const ConvArgs<T>& args, bool backward, const WinogradCover& c
   const ConvWinogradPlan<T> plan(args, canonical(*args.params), backward, cover);
   char* workspace = static_cast<char*>(args.exec.workspace);
   const int threads = args.exec.threads;
-  const T* filters = args.packed_weight;
-  if (plan.data_resident) return run_filter_panels(plan, workspace, threads, filters);
+  const T* taps = plan.packs_taps ? args.packed_weight : nullptr;
+  const T* filters = plan.packs_taps ? nullptr : args.packed_weight;
+  if (plan.data_resident) return run_filter_panels(plan, workspace, threads, taps, filters);
   if (filters == nullptr) {
     T* transformed = reinterpret_cast<T*>(workspace + plan.filter_at);
-    transform_filters(plan, workspace, threads, transformed);
+    transform_filters(plan, workspace, threads, taps, transformed);
     filters = transformed;
   }
   run_tile_blocks(plan, workspace, threads, filters);
@@ -166,8 +142,15 @@ void run_winograd(const ConvArgs<T>& args, bool backward, const WinogradCover& c
 template <class T>
 void pack_winograd(const ConvArgs<T>& args, bool backward, const WinogradCover& cover) {
   const ConvWinogradPlan<T> plan(args, canonical(*args.params), backward, cover);
-  transform_filters(plan, static_cast<char*>(args.exec.workspace), args.exec.threads,
-                    args.packed_weight);
+  const int threads = args.exec.threads;
+  T* packed = args.packed_weight;
+  if (!plan.packs_taps)
+    return transform_filters<T>(plan, static_cast<char*>(args.exec.workspace), threads, nullptr,
+                                packed);
+  parallel_for(plan.op.groups * plan.panels, threads, [&](int64_t task, int) {
+    pack_taps(plan, task / plan.panels, task % plan.panels * kPanel<T>, 0, plan.op.channels,
+              packed + task * plan.packed_panel());
+  });
 }
 
 }  // namespace

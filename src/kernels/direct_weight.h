@@ -152,8 +152,9 @@ void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const 
                                next.ow * p.y_stride[4],
                            p.y_stride, owned.outputs, next.rows, next.columns);
     }
-    const int64_t calls = plan.taps / (dense ? p.kernel[2] : 1) * tile_count(run_rows) *
-                          ceil_div(owned.outputs, kPanel<T>);
+    const Tiling tiling(run_rows);
+    const int64_t calls =
+        plan.taps / (dense ? p.kernel[2] : 1) * tiling.tiles * ceil_div(owned.outputs, kPanel<T>);
     const int64_t x_share = ceil_div(next_x.lines(), calls);
     const int64_t y_share = ceil_div(next_y.lines(), calls);
     T* sum = sums;
@@ -165,19 +166,16 @@ void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const 
                  block.oh * p.y_stride[3] + block.ow * p.y_stride[4],
              min(width, owned.outputs - m), width, panel);
       const MicroKernel<T>* kernels = kMicroKernels<T>.at[width / kLanes<T> - 1];
-      const int64_t tiles = tile_count(run_rows);
       for (int64_t kd = 0; kd < p.kernel[0]; ++kd) {
         for (int64_t kh = 0; kh < p.kernel[1]; ++kh) {
           for (int64_t run = 0; run < runs; ++run) {
             const T* a = from + kd * plan.slice_pitch + kh * row_step + run * column_step;
-            for (int64_t i = 0; i < tiles; ++i) {
-              const int64_t begin = tile_begin(run_rows, tiles, i);
-              const int64_t size = tile_begin(run_rows, tiles, i + 1) - begin;
+            tiling.for_each([&](int64_t begin, int64_t size) {
               kernels[size - 1](sum + begin * width, true, a + begin, p.stride[2] * column_pitch,
                                 panel, steps, block.rows);
               next_x.fetch(x_share);
               next_y.fetch(y_share);
-            }
+            });
             sum += run_rows * width;
           }
         }

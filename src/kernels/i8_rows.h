@@ -141,12 +141,9 @@ constexpr ByteKernelTable<Product> kByteKernels = make_byte_kernels<Product>();
 // Calls tile(row, first column, columns) for the register tiles of a block.
 template <class Product, class Tile>
 FASTCONV_INLINE void for_each_tile(const Block& b, const Tile& tile) {
-  const int64_t tiles = ceil_div(b.columns, Product::kRows);
+  const Tiling tiling(b.columns, Product::kRows);
   for (int64_t row = 0; row < b.rows; ++row)
-    for (int64_t i = 0; i < tiles; ++i) {
-      const int64_t begin = tile_begin(b.columns, tiles, i);
-      tile(row, begin, tile_begin(b.columns, tiles, i + 1) - begin);
-    }
+    tiling.for_each([&](int64_t begin, int64_t columns) { tile(row, begin, columns); });
 }
 
 // One block of outputs, panels [begin, end): the task owns them in y.

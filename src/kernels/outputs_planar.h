@@ -79,14 +79,13 @@ struct FromPlanar {
     BatchStep* steps = static_cast<BatchStep*>(scratch);
     make_steps(plan, phase, block, first, last, steps);
     const MicroKernel<T>* kernels = kMicroKernels<T>.at[panel.width / kLanes<T> - 1];
-    const int64_t tiles = tile_count(block.columns);
+    const Tiling tiling(block.columns);
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* a = input.data + row * input.row;
-      for (int64_t i = 0, begin = 0, next; i < tiles; ++i, begin = next) {
-        next = tile_begin(block.columns, tiles, i + 1);
-        kernels[next - begin - 1](tile + (row * block.columns + begin) * panel.width, first > 0,
-                                  a + begin, input.k, panel.weight, steps, last - first);
-      }
+      tiling.for_each([&](int64_t begin, int64_t size) {
+        kernels[size - 1](tile + (row * block.columns + begin) * panel.width, first > 0, a + begin,
+                          input.k, panel.weight, steps, last - first);
+      });
     }
   }
 };

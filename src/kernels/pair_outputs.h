@@ -56,35 +56,34 @@ template <class PanelAt>
 void multiply_block(const PairOutputsPlan& plan, const Exec& exec, const Phase& phase,
                     const Block& block, const PairInput& input, const PanelAt& panel_at,
                     int64_t begin, int64_t end, float* tile, RowStep* steps) {
-  const int64_t k = phase.taps() * plan.op.channels, tiles = tile_count(block.columns);
+  const int64_t k = phase.taps() * plan.op.channels;
+  const Tiling tiling(block.columns);
   const RowsLayout layout = plan.layout(phase, block);
   const auto make_steps = [&](int64_t row) {
     return make_row_steps(layout, phase.axis, plan.op.channels, block.od, block.oh + row, 0, k,
                           steps);
   };
-  const auto first_of = [&](int64_t i) { return tile_begin(block.columns, tiles, i); };
-  // The sums of tile i of a row, while what lies at `ahead` is fetched.
-  const auto sum_tile = [&](const PairPanel& panel, int64_t row, int64_t i, int64_t count,
-                            const char* ahead, float* to) {
+  // The sums of a tile of a row, while what lies at `ahead` is fetched.
+  const auto sum_tile = [&](const PairPanel& panel, int64_t row, int64_t column, int64_t size,
+                            int64_t count, const char* ahead, float* to) {
     const PairKernel* kernels = pair_kernels<Rows::kApart>(exec, panel.width / kLanes<float>);
-    kernels[first_of(i + 1) - first_of(i) - 1](
-        to, false, input.data + row * input.row + first_of(i) * input.column, input.column,
-        panel.weight, steps, count, ahead);
+    kernels[size - 1](to, false, input.data + row * input.row + column * input.column, input.column,
+                      panel.weight, steps, count, ahead);
   };
   if (plan.tiles_outermost) {
     for (int64_t row = 0; row < block.rows; ++row) {
       const int64_t count = make_steps(row);
       const char* a = input.data + row * input.row;
-      for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t column = first_of(i), next = first_of(i + 1);
-        const char* ahead = i + 1 < tiles ? a + next * input.column : a + input.row;
-        const int64_t share = (next - column) * input.column / plan.panels;
+      tiling.for_each([&](int64_t column, int64_t size) {
+        const int64_t next = column + size;
+        const char* ahead = next < block.columns ? a + next * input.column : a + input.row;
+        const int64_t share = size * input.column / plan.panels;
         for (int64_t index = begin; index < end; ++index) {
           const PairPanel panel = panel_at(index);
-          sum_tile(panel, row, i, count, ahead + index * share, tile);
-          store_row(plan, exec, phase, block, panel, row, column, next - column, tile);
+          sum_tile(panel, row, column, size, count, ahead + index * share, tile);
+          store_row(plan, exec, phase, block, panel, row, column, size, tile);
         }
-      }
+      });
     }
     return;
   }
@@ -93,13 +92,11 @@ void multiply_block(const PairOutputsPlan& plan, const Exec& exec, const Phase& 
     for (int64_t row = 0; row < block.rows; ++row) {
       const int64_t count = make_steps(row);
       const char* a = input.data + row * input.row;
-      for (int64_t i = 0; i < tiles; ++i) {
-        float* to = tile + (plan.to_rows ? 0 : first_of(i) * panel.width);
-        sum_tile(panel, row, i, count, a + first_of(i + 1) * input.column, to);
-        if (plan.to_rows)
-          store_row(plan, exec, phase, block, panel, row, first_of(i),
-                    first_of(i + 1) - first_of(i), to);
-      }
+      tiling.for_each([&](int64_t column, int64_t size) {
+        float* to = tile + (plan.to_rows ? 0 : column * panel.width);
+        sum_tile(panel, row, column, size, count, a + (column + size) * input.column, to);
+        if (plan.to_rows) store_row(plan, exec, phase, block, panel, row, column, size, to);
+      });
       if (!plan.to_rows) store_row(plan, exec, phase, block, panel, row, 0, block.columns, tile);
     }
   }

@@ -60,7 +60,8 @@ inline void accumulate(const PairWeightPlan& plan, const ConvArgs<BFloat16>& arg
   uint32_t* panel = patch + plan.patch_size;
   RowStep* steps = reinterpret_cast<RowStep*>(scratch + plan.worker_bytes) - 2 * plan.rows;
   for (int64_t i = 0; i < plan.sum_size; ++i) sums[i] = 0;
-  const int64_t channels = owned.channels, tiles = tile_count(channels);
+  const int64_t channels = owned.channels;
+  const Tiling tiling(channels);
   const int64_t distance =
       (plan.narrow ? 1 : 2 * p.stride[2]) * channels * int64_t{sizeof(uint32_t)};
   for (int64_t index = first; index < last; ++index) {
@@ -74,7 +75,7 @@ inline void accumulate(const PairWeightPlan& plan, const ConvArgs<BFloat16>& arg
     FetchAhead next_x, next_y;
     if (index + 1 < last)
       fetch_next(plan, args, owned, block_at(plan, index + 1), &next_x, &next_y);
-    const int64_t calls = plan.taps * tiles * ceil_div(owned.outputs, kPanel<float>);
+    const int64_t calls = plan.taps * tiling.tiles * ceil_div(owned.outputs, kPanel<float>);
     const int64_t x_share = ceil_div(next_x.lines(), calls);
     const int64_t y_share = ceil_div(next_y.lines(), calls);
     float* sum = sums;
@@ -95,14 +96,12 @@ inline void accumulate(const PairWeightPlan& plan, const ConvArgs<BFloat16>& arg
         for (int64_t i = 0; i < count; ++i)
           steps[i].a += steps[i].a >= plan.tail_at ? kd * plan.tail_slice + row * plan.tail_row
                                                    : kd * plan.slice_pitch + row * plan.row_pitch;
-        for (int64_t i = 0; i < tiles; ++i) {
-          const int64_t begin = tile_begin(channels, tiles, i);
-          const int64_t size = tile_begin(channels, tiles, i + 1) - begin;
+        tiling.for_each([&](int64_t begin, int64_t size) {
           kernels[size - 1](sum + begin * width, true, reinterpret_cast<const char*>(patch + begin),
                             distance, panel, steps, count, nullptr);
           next_x.fetch(x_share);
           next_y.fetch(y_share);
-        }
+        });
         sum += channels * width;
       }
     }

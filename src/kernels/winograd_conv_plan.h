@@ -2,13 +2,24 @@
 //
 // Many tiles: all filters are transformed once, and a task takes a block of tiles. Few tiles, many
 // filters (14x14 and less): all data is transformed once, and a task takes a panel, whose filters it
-// transforms for itself.
+// transforms for itself, a piece of the channels at a time.
+//
+// Filters packed beforehand are transformed, where an image has tiles enough to be multiplied with;
+// else they are taps, a fourth to a seventh of the memory, transformed in every call. Which of them
+// is decided from one image, so that a batch of any size finds its filters.
 #pragma once
 
-#include "kernels/winograd_plan.h"
+#include "kernels/winograd_filter.h"
+#include "kernels/winograd_taps_kernel.h"
 
 namespace fastconv {
 namespace {
+
+// The most tiles of an image whose packed filters are taps. TODO-measure
+constexpr int64_t kTapsTiles = 16;
+
+// Channels whose taps, read for every row of their transform, stay in L2 while the next are fetched.
+constexpr int64_t kRegisterLanes = 64;
 
 template <class T>
 struct ConvWinogradPlan : WinogradPlan<T> {
@@ -16,6 +27,11 @@ struct ConvWinogradPlan : WinogradPlan<T> {
   using WinogradPlan<T>::row_axis;
   using WinogradPlan<T>::column_axis;
   bool data_resident;
+  bool packs_taps;  // filters packed beforehand are not transformed
+  bool transforms_filters;
+  bool in_registers;    // filters are transformed there
+  FilterLayout halves;  // filters of a block of channels, half transformed
+  int64_t row_filters;  // elements of a row of them, transformed
   int64_t out_size, row_size, sums_pitch, group_sums, sums_size, steps;
   size_t filter_at, data_at, worker_at, worker_bytes, total_bytes;
 
@@ -35,6 +51,18 @@ struct ConvWinogradPlan : WinogradPlan<T> {
       this->take_images();
     else
       this->cut_blocks(3 * args.exec.threads);
+    packs_taps = !this->merged_phases && this->image_tiles() <= kTapsTiles;
+    transforms_filters = args.packed_weight == nullptr || packs_taps;
+    in_registers = data_resident && makes_values_in_registers();
+    halves = {};
+    row_filters = 0;
+    for (int i = 0; i < this->group_count; ++i) {
+      const WinogradGroup& group = this->groups[i];
+      const Transform<T>& columns = this->column_transform(group);
+      const int64_t pitch = odd_lines<T>(group.terms * this->piece * kPanel<T>);
+      halves.append(i, this->row_transform(group).n * columns.r, pitch);
+      row_filters = max(row_filters, columns.n * pitch);
+    }
     sums_pitch = odd_lines<T>(this->tiles * kPanel<T>);
     group_sums = this->most_values() * sums_pitch;
     sums_size = group_sums * (data_resident ? this->group_count : 1);
@@ -46,14 +74,14 @@ struct ConvWinogradPlan : WinogradPlan<T> {
                    : 0;
     steps = 0;
     for (int i = 0; i < this->group_count; ++i)
-      steps = max(steps, ceil_div(this->groups[i].k, this->lanes) * this->channel_blocks);
+      steps = max(steps, this->depth.taps * this->groups[i].terms * this->channel_blocks);
     // A tile summed directly takes one step a tap.
-    const int64_t* kernel = this->p.kernel;
-    steps = max(steps, kernel[0] * kernel[1] * kernel[2]);
+    steps = max(steps, all_taps());
+    if (in_registers)
+      steps = ceil_div(steps * int64_t{sizeof(TapsStep)}, int64_t{sizeof(BatchStep)});
 
     Regions regions;
-    filter_at =
-        regions.reserve(data_resident || args.packed_weight != nullptr ? 0 : filters_size() * item);
+    filter_at = regions.reserve(data_resident || !transforms_filters ? 0 : filters_size() * item);
     data_at = regions.reserve(data_resident ? op.groups * this->data_size * item : 0);
     worker_at = regions.end;
     worker_bytes = static_cast<size_t>(
@@ -63,9 +91,40 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(min(args.exec.threads, tasks));
   }
   // All filters transformed.
-  int64_t filters_size() const { return op.groups * this->panels * this->panel_size; }
-  // The data of a block, or the filters of a panel.
-  int64_t own_size() const { return data_resident ? this->panel_size : this->data_size; }
+  int64_t filters_size() const { return op.groups * this->panels * this->filters.size; }
+  // Those packed beforehand, of a panel.
+  int64_t packed_panel() const {
+    return packs_taps ? op.channels * all_taps() * kPanel<T> : this->filters.size;
+  }
+  int64_t packed_filters() const { return op.groups * this->panels * packed_panel(); }
+  int64_t all_taps() const {
+    const int64_t* kernel = this->p.kernel;
+    return kernel[0] * kernel[1] * kernel[2];
+  }
+  // Whether products of few tiles, of taps that lie evenly, can be made so (winograd_taps_kernel.h).
+  // More passes over the tiles would transform the filters too often.
+  bool makes_values_in_registers() const {
+    constexpr int64_t kPasses = 2;
+    for (int i = 0; i < this->group_count; ++i) {
+      const WinogradGroup& group = this->groups[i];
+      const Transform<T>&rows = this->row_transform(group),
+            &columns = this->column_transform(group);
+      const TapsKernels<T>* kernels = find_taps_kernels(rows, columns);
+      if (kernels == nullptr || this->tiles > kPasses * kernels->most) return false;
+      bool evenly = !this->merged_columns;
+      this->for_each_term(group, [&](const Piece& row, const Piece& column, int64_t) {
+        evenly &= TapsPlace(*this, row, column, rows.r, columns.r).evenly;
+      });
+      if (!evenly) return false;
+    }
+    return true;
+  }
+  // The data of a block; or some of a panel's filters: taps, or half transformed and of a row of those.
+  int64_t own_size() const {
+    if (!data_resident) return this->data_size;
+    if (!transforms_filters) return 0;
+    return in_registers ? kRegisterLanes * all_taps() * kPanel<T> : halves.size + row_filters;
+  }
   int64_t scratch_size() const {
     return round_up(this->patch_size, 16) + this->strip_size() + own_size() + sums_size + out_size +
            packed_size(*this) + row_size + 3 * kPanel<T> + kMostValues * kMostValues * kLanes<T>;

@@ -1,6 +1,7 @@
 // Filters for Winograd's products: G w G^T, the vector operand.
 //
-//   filter [xi][k][width]     k: depth taps, then the terms of a group, then their lanes
+//   filter [xi][k][width]     k: blocks of channels, then depth taps, then the terms of a group,
+//                             then the channels of the block
 //
 // Rows of a term's taps that are shorter than its transform are filled with zeros.
 #pragma once
@@ -18,14 +19,36 @@ inline void kernel_axes(const ConvParams& p, Axis (&axis)[kSpatial]) {
   for (int i = 0; i < kSpatial; ++i) axis[i] = {0, 0, 1, p.kernel[i], 0, 1, 0, 1, 0, 1};
 }
 
-// Elements of scratch to transform a panel of filters: a block of them packed, its taps, and
-// these half transformed.
+// Elements of scratch for a panel's taps: a block of channels packed, and the taps of a term; and to
+// transform them, the latter half transformed.
+template <class T>
+int64_t taps_size(const WinogradPlan<T>& plan) {
+  const int64_t* kernel = plan.p.kernel;
+  return (kernel[0] * kernel[1] * kernel[2] + kMostTaps * kMostTaps) * kChannelBlock * kPanel<T>;
+}
 template <class T>
 int64_t packed_size(const WinogradPlan<T>& plan) {
-  const int64_t* kernel = plan.p.kernel;
-  return (kernel[0] * kernel[1] * kernel[2] + (kMostTaps + kMostValues) * kMostTaps) *
-         kChannelBlock * kPanel<T>;
+  return taps_size(plan) + kMostValues * kMostTaps * kChannelBlock * kPanel<T>;
 }
+
+// Where a term's taps [i][j] are among all, [height][width] of a slice, if they lie evenly.
+struct TapsPlace {
+  int64_t first, row_pitch, column_pitch;
+  bool evenly;
+
+  template <class T>
+  TapsPlace(const WinogradPlan<T>& plan, const Piece& row, const Piece& column, int64_t rows,
+            int64_t columns) {
+    const auto tap = [&](int64_t i, int64_t j) { return plan.kernel_tap(row, column, i, j); };
+    first = tap(0, 0);
+    row_pitch = rows > 1 ? tap(1, 0) - first : 0;
+    column_pitch = columns > 1 ? tap(0, 1) - first : 0;
+    evenly = first >= 0;
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j)
+        evenly &= tap(i, j) >= 0 && tap(i, j) == first + i * row_pitch + j * column_pitch;
+  }
+};
 
 // A transform's taps [i][j] of packed[tap][channel][width], each a run of `size` elements: in
 // place if they lie evenly, else copied into `taps`, with zeros where the transform has more of
@@ -40,24 +63,19 @@ struct FilterTaps {
              T* taps)
       : size(channels * width) {
     const T* base = packed + kd * plan.p.kernel[1] * plan.p.kernel[2] * size;
-    const auto tap = [&](int64_t i, int64_t j) { return plan.kernel_tap(row, column, i, j); };
-    from = base + tap(0, 0) * size;
-    row_pitch = rows > 1 ? (tap(1, 0) - tap(0, 0)) * size : 0;
-    column_pitch = columns > 1 ? (tap(0, 1) - tap(0, 0)) * size : 0;
-    bool evenly = tap(0, 0) >= 0;
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < columns; ++j)
-        evenly &=
-            tap(i, j) >= 0 && base + tap(i, j) * size == from + i * row_pitch + j * column_pitch;
-    if (evenly) return;
+    const TapsPlace place(plan, row, column, rows, columns);
+    from = base + place.first * size;
+    row_pitch = place.row_pitch * size;
+    column_pitch = place.column_pitch * size;
+    if (place.evenly) return;
     from = taps;
     row_pitch = columns * size;
     column_pitch = size;
     for (int64_t i = 0; i < rows; ++i) {
       for (int64_t j = 0; j < columns; ++j, taps += size) {
-        const T* run = base + tap(i, j) * size;
+        const int64_t tap = plan.kernel_tap(row, column, i, j);
         for (int64_t v = 0; v < size; v += kLanes<T>)
-          store(taps + v, tap(i, j) < 0 ? Vec<T>{} : load(run + v));
+          store(taps + v, tap < 0 ? Vec<T>{} : load(base + tap * size + v));
       }
     }
   }
@@ -89,63 +107,105 @@ void gather_phase_taps(const WinogradPlan<T>& plan, int64_t g, int64_t first, in
   }
 }
 
-// filter = G w G^T of all groups for the panel that begins at `first`; `packed` is scratch of
-// packed_size(). Channels are taken a block at a time, whose packed filters stay in L1.
+// The taps of channels [begin, end), packed [block of channels][tap][c][width].
 template <class T>
-void transform_filter(const WinogradPlan<T>& plan, int64_t g, int64_t first, T* packed, T* filter) {
+void pack_taps(const WinogradPlan<T>& plan, int64_t g, int64_t first, int64_t begin, int64_t end,
+               T* packed) {
   const Operands<T>& op = plan.op;
-  const int64_t width = panel_width(plan.outputs, first, kLanes<T>);
   const int64_t* kernel = plan.p.kernel;
-  const int64_t all_taps = kernel[0] * kernel[1] * kernel[2];
+  const int64_t taps = kernel[0] * kernel[1] * kernel[2];
   Axis axis[kSpatial];
   kernel_axes(plan.p, axis);
-  T* taps = packed + all_taps * kChannelBlock * kPanel<T>;
-  T* half = taps + kMostTaps * kMostTaps * kChannelBlock * kPanel<T>;
-  for (int64_t channel = 0; channel < op.channels; channel += kChannelBlock) {
-    const int64_t channels = min(kChannelBlock, op.channels - channel);
-    const int64_t block = channel / kChannelBlock;
-    if (!plan.merged_phases)
-      pack_weight(packed, op.weight + g * op.weight_group_stride, op.weight_stride, axis,
-                  op.channels, op.outputs, first, block * all_taps, (block + 1) * all_taps);
+  pack_weight(packed, op.weight + g * op.weight_group_stride, op.weight_stride, axis, op.channels,
+              op.outputs, first, begin / kChannelBlock * taps, ceil_div(end, kChannelBlock) * taps);
+}
+
+// The taps of one panel, a block of channels at a time. They come from `all`, which has all of the
+// panel's packed, or if that is null from the weight; `scratch` is of taps_size().
+template <class T>
+struct PanelTaps {
+  const WinogradPlan<T>& plan;
+  int64_t g, first;
+  const T* all;
+  T* scratch;
+  int64_t width = panel_width(plan.outputs, first, kLanes<T>);
+  int64_t taps = plan.p.kernel[0] * plan.p.kernel[1] * plan.p.kernel[2];
+
+  // [tap][c][width], to stay in L1.
+  const T* block(int64_t channel) const {
+    if (all != nullptr) return all + channel * taps * width;
+    const int64_t end = min(channel + kChannelBlock, plan.op.channels);
+    if (!plan.merged_phases) pack_taps(plan, g, first, channel, end, scratch);
+    return scratch;
+  }
+
+  // visit(group index, place among its k of the block, taps, their row and column pitch, lanes):
+  // the taps of every term of a block, a run of lanes at a time.
+  template <class Visit>
+  void for_each(int64_t channel, const T* packed, const Visit& visit) const {
+    const int64_t channels = min(kChannelBlock, plan.op.channels - channel);
+    const LaneRange piece = plan.piece_at(channel);
+    T* copied = scratch + taps * kChannelBlock * kPanel<T>;
     for (int index = 0; index < plan.group_count; ++index) {
       const WinogradGroup& group = plan.groups[index];
-      const Transform<T>& rows = plan.row_transform(group.row_kind);
-      const Transform<T>& columns = plan.column_transform(group.column_kind);
-      const int64_t pitch = plan.filter_pitch(group);
-      // Taps of `lanes` lanes to where lane `to` of the group is.
-      const auto transform = [&](const T* from, int64_t row_pitch, int64_t column_pitch, int64_t to,
-                                 int64_t lanes) {
-        const int64_t size = lanes * width;
-        T* out = filter + group.filter_at + to * width;
-        for (int64_t j = 0; j < columns.r; ++j)
-          rows.filter(from + j * column_pitch, row_pitch, kLanes<T>, half + j * size,
-                      columns.r * size, kLanes<T>, size / kLanes<T>);
-        for (int64_t i = 0; i < rows.n; ++i)
-          columns.filter(half + i * columns.r * size, size, kLanes<T>, out + i * columns.n * pitch,
-                         pitch, kLanes<T>, size / kLanes<T>);
-      };
-      int64_t to = channel;  // in the first term
+      const int64_t rows = plan.row_transform(group).r;
+      const int64_t columns = plan.column_transform(group).r;
+      int64_t to = 0;
       for (int64_t rank = 0; rank < plan.depth.taps; ++rank) {
         const int64_t kd = plan.backward ? plan.depth.taps - 1 - rank : rank;
         plan.for_each_term(group, [&](const Piece& row, const Piece& column, int64_t) {
           if (plan.merged_phases) {
             for (int64_t i = 0; i < channels; ++i) {
-              gather_phase_taps(plan, g, first, width, kd, channel + i, rows.r, columns.r, taps);
-              transform(taps, columns.r * width, width, to + i, 1);
+              gather_phase_taps(plan, g, first, width, kd, channel + i, rows, columns, copied);
+              visit(index, to + i, copied, columns * width, width, 1);
             }
           } else {
             // Lanes whose taps are alike: those of one column run.
             for (int64_t run = 0; run < plan.column_runs(); ++run) {
-              const int64_t lane = run * op.channels;
-              const FilterTaps<T> filters(plan, row, plan.lane_piece(column, lane), kd, channels,
-                                          packed, width, rows.r, columns.r, taps);
-              transform(filters.from, filters.row_pitch, filters.column_pitch, to + lane, channels);
+              const int64_t lane = run * plan.op.channels;
+              const FilterTaps<T> of_run(plan, row, plan.lane_piece(column, lane), kd, channels,
+                                         packed, width, rows, columns, copied);
+              visit(index, to + lane, of_run.from, of_run.row_pitch, of_run.column_pitch, channels);
             }
           }
-          to += plan.lanes;
+          to += piece.size();
         });
       }
     }
+  }
+};
+
+// half[i][j][width] = G w, the rows' transform, of `count` vectors that are `step` apart.
+template <class T>
+void transform_rows(const Transform<T>& rows, const Transform<T>& columns, const T* taps,
+                    int64_t row_pitch, int64_t column_pitch, int64_t step, int64_t count, T* half,
+                    int64_t half_pitch) {
+  for (int64_t j = 0; j < columns.r; ++j)
+    rows.filter(taps + j * column_pitch, row_pitch, step, half + j * half_pitch,
+                columns.r * half_pitch, kLanes<T>, count);
+}
+
+// filter = G w G^T of all groups.
+template <class T>
+void transform_filter(const PanelTaps<T>& taps, T* filter) {
+  const WinogradPlan<T>& plan = taps.plan;
+  T* half = taps.scratch + taps_size(plan);
+  for (int64_t channel = 0; channel < plan.op.channels; channel += kChannelBlock) {
+    const auto transform = [&](int index, int64_t to, const T* from, int64_t row_pitch,
+                               int64_t column_pitch, int64_t lanes) {
+      const WinogradGroup& group = plan.groups[index];
+      const Transform<T>& rows = plan.row_transform(group);
+      const Transform<T>& columns = plan.column_transform(group);
+      const int64_t size = lanes * taps.width, count = size / kLanes<T>;
+      transform_rows(rows, columns, from, row_pitch, column_pitch, kLanes<T>, count, half, size);
+      const int64_t pitch = plan.filters.pitch[index];
+      const int64_t before = channel * plan.depth.taps * group.terms;  // k of earlier blocks
+      T* out = filter + plan.filters.at[index] + (before + to) * taps.width;
+      for (int64_t i = 0; i < rows.n; ++i)
+        columns.filter(half + i * columns.r * size, size, kLanes<T>, out + i * columns.n * pitch,
+                       pitch, kLanes<T>, count);
+    };
+    taps.for_each(channel, taps.block(channel), transform);
   }
 }
 

@@ -20,18 +20,18 @@ void describe_winograd(const WinogradPlan<T>& plan, const WinogradCover& cover, 
   answer->relative_cost = cover.cost / cover.direct_cost;
   int64_t products = 0;
   for (int i = 0; i < plan.group_count; ++i)
-    products += plan.values(plan.groups[i]) * plan.groups[i].k;
+    products += plan.values(plan.groups[i]) * plan.k(plan.groups[i]);
   answer->multiplications =
       products * plan.outputs * plan.op.groups * plan.depth.out * r.tiles() * c.tiles();
 }
 
 // Identifies how transformed filters lie: everything that transform_filter goes by.
 template <class T>
-uint64_t filter_form(const WinogradPlan<T>& plan) {
+uint64_t filter_form(const WinogradPlan<T>& plan, bool packs_taps) {
   Fingerprint form;
   form.add_all({kFirstCover, sizeof(T), kPanel<T>, kLanes<T>, plan.op.groups, plan.op.channels,
-                plan.op.outputs, plan.lanes, plan.outputs, plan.panel_size, plan.depth.taps});
-  form.add_all({plan.backward, plan.folded, plan.merged_columns, plan.merged_phases});
+                plan.op.outputs, plan.lanes, plan.outputs, plan.piece, plan.depth.taps});
+  form.add_all({plan.backward, plan.folded, plan.merged_columns, plan.merged_phases, packs_taps});
   form.add_all(plan.p.kernel);
   form.add_all(plan.p.stride);
   const auto add_axis = [&](const TiledAxis<T>& axis) {

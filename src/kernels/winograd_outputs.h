@@ -15,8 +15,8 @@ template <class T>
 FASTCONV_INLINE bool transform_sums(const ConvWinogradPlan<T>& plan, const WinogradGroup& group,
                                     const T* sums, const TileOutput<T>& to, int64_t width, bool add,
                                     T* half, T* out) {
-  const Transform<T>& rows = plan.row_transform(group.row_kind);
-  const Transform<T>& columns = plan.column_transform(group.column_kind);
+  const Transform<T>& rows = plan.row_transform(group);
+  const Transform<T>& columns = plan.column_transform(group);
   constexpr int64_t lanes = kLanes<T>;
   bool finite = true;
   for (int64_t v = 0; v < width; v += lanes) {

@@ -15,7 +15,6 @@ constexpr int64_t kResidentTiles = 256;
 constexpr int64_t kResidentDataBytes = 24 << 20;  // stays in L3
 constexpr int64_t kStripTiles = 16;
 constexpr int kMostGroups = kMostPhases * kMostPhases;
-
 // An odd number of cache lines: n * n streams a multiple of 4 KiB apart would all fall into
 // one set of L1.
 template <class T>
@@ -34,11 +33,28 @@ struct PlaneRange {
   int64_t begin, end;
 };
 
+// Lanes of a term.
+struct LaneRange {
+  int64_t begin, end;
+  FASTCONV_INLINE int64_t size() const { return end - begin; }
+};
+
 // Sums that share their outputs: one phase and one pair of transforms.
 struct WinogradGroup {
   int64_t row_phase, column_phase;
   int row_kind, column_kind;
-  int64_t k, filter_at;  // channels times terms; of a panel's filters
+  int64_t terms;  // of each depth tap
+};
+
+// Where a panel's filters lie, [group][entry][k][width].
+struct FilterLayout {
+  int64_t at[kMostGroups], pitch[kMostGroups];  // of a group; of an entry
+  int64_t size;
+  void append(int group, int64_t entries, int64_t entry_pitch) {
+    at[group] = size;
+    pitch[group] = entry_pitch;
+    size += entries * entry_pitch;
+  }
 };
 
 template <class T>
@@ -50,8 +66,10 @@ struct WinogradPlan {
   bool folded, merged_columns, merged_phases, backward, streams;
   int64_t lanes, channel_blocks, unit;  // of a term; elements of a column in the patch
   int64_t outputs;                      // lanes of the sums: channels, or phases of channels
-  int64_t panels, panel_size;           // elements of a panel's transformed filters
-  int64_t slices;                       // of a block
+  int64_t panels;
+  int64_t piece;  // lanes that all terms are summed of before the next
+  FilterLayout filters;
+  int64_t slices;                                                                  // of a block
   int64_t rows, columns, depths, row_blocks, column_blocks, depth_blocks, blocks;  // of a group
   int64_t tiles;  // multiplied at once, at most
   // Patch [lane block][slice][row][column][unit], data [slice][window][lane block][tile][16].
@@ -75,21 +93,21 @@ struct WinogradPlan {
     lanes = op.channels * column_runs();
     unit = op.channels < kLaneBlock ? op.channels : kLaneBlock;
     channel_blocks = ceil_div(lanes, kLaneBlock);
+    // It sets the order of a sum: the same for any batch. Column runs that are lanes are few.
+    piece = merged_columns ? lanes : kLaneBlock;
     outputs = op.outputs * (merged_phases ? r.phases * c.phases : 1);
     panels = ceil_div(outputs, kPanel<T>);
     streams = op.n * op.groups * op.outputs * depth.out * out_rows() * out_columns() *
                   static_cast<int64_t>(sizeof(T)) >=
               kStreamBytes;
     group_count = 0;
-    panel_size = 0;
+    filters = {};
     for (int64_t i = 0; i < (merged_phases ? 1 : r.phases * c.phases); ++i) {
       for (int kinds = 0; kinds < r.kinds * c.kinds; ++kinds) {
-        WinogradGroup group = {i / c.phases, i % c.phases, kinds / c.kinds, kinds % c.kinds, 0, 0};
-        for_each_term(group,
-                      [&](const Piece&, const Piece&, int64_t) { group.k += depth.taps * lanes; });
-        if (group.k == 0) continue;
-        group.filter_at = panel_size;
-        panel_size += values(group) * filter_pitch(group);
+        WinogradGroup group = {i / c.phases, i % c.phases, kinds / c.kinds, kinds % c.kinds, 0};
+        for_each_term(group, [&](const Piece&, const Piece&, int64_t) { ++group.terms; });
+        if (group.terms == 0) continue;
+        filters.append(group_count, values(group), odd_lines<T>(k(group) * kPanel<T>));
         groups[group_count++] = group;
       }
     }
@@ -101,15 +119,22 @@ struct WinogradPlan {
   int64_t out_columns() const { return folded ? row_axis.out : column_axis.out; }
   const Transform<T>& row_transform(int kind) const { return *row_axis.kind[kind]; }
   const Transform<T>& column_transform(int kind) const { return *column_axis.kind[kind]; }
+  const Transform<T>& row_transform(const WinogradGroup& group) const {
+    return row_transform(group.row_kind);
+  }
+  const Transform<T>& column_transform(const WinogradGroup& group) const {
+    return column_transform(group.column_kind);
+  }
   int64_t values(int row_kind, int column_kind) const {
     return row_transform(row_kind).n * column_transform(column_kind).n;
   }
   int64_t values(const WinogradGroup& group) const {
     return values(group.row_kind, group.column_kind);
   }
-  int64_t filter_pitch(const WinogradGroup& group) const {
-    return odd_lines<T>(group.k * kPanel<T>);
-  }
+  // Products of an entry of the sums.
+  int64_t k(const WinogradGroup& group) const { return depth.taps * group.terms * lanes; }
+  LaneRange all_lanes() const { return {0, lanes}; }
+  LaneRange piece_at(int64_t lane) const { return {lane, min(lane + piece, lanes)}; }
   int64_t most_values() const {
     int64_t most = 0;
     for (int i = 0; i < row_axis.kinds * column_axis.kinds; ++i)

@@ -84,6 +84,7 @@ using LineResults = bool (*)(const T* from, int64_t from_pitch, int64_t from_ste
 template <class T>
 struct Transform {
   int64_t m, r, n;
+  const double* g;          // G, [n][r]
   LineTransform<T> data;    // B^T: n inputs to n values
   LineTransform<T> filter;  // G: r taps to n values
   LineTransform<T> grads;   // A: m output gradients to n values
@@ -174,7 +175,9 @@ struct Lines {
     return !any<T>(probe != probe);
   }
   static constexpr Transform<T> kTransform = {
-      m, r, n, data, filter, grads, sums, results<false>, results<true>, weight};
+      m,      r,     n,    &kWinograd<m, r>.g[0][0], data,
+      filter, grads, sums, results<false>,           results<true>,
+      weight};
 };
 
 // All that the plans choose from.

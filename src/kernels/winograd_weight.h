@@ -32,6 +32,7 @@ void multiply_grads(const WinogradWeightPlan<T>& plan, int64_t panel, int64_t fi
   const int64_t width = panel_width(plan.op.outputs, panel * kPanel<T>, kLanes<T>);
   const MicroKernel<T>* kernels = kMicroKernels<T>.at[width / kLanes<T> - 1];
   const int64_t last_block = min(plan.channel_blocks, first_block + plan.task_blocks);
+  const Tiling whole(kLaneBlock), last(plan.lanes - (plan.channel_blocks - 1) * kLaneBlock);
   for (int index = 0; index < plan.group_count; ++index) {
     const WinogradGroup& group = plan.groups[index];
     const int64_t windows = plan.windows(group.row_kind, group.column_kind);
@@ -51,13 +52,10 @@ void multiply_grads(const WinogradWeightPlan<T>& plan, int64_t panel, int64_t fi
                 family + xi * data_pitch +
                 ((kd * windows + window) * plan.channel_blocks + block) * plan.tiles * kLaneBlock;
             const int64_t channels = min(kLaneBlock, plan.lanes - block * kLaneBlock);
-            const int64_t parts = tile_count(channels);
-            for (int64_t i = 0; i < parts; ++i) {
-              const int64_t begin = tile_begin(channels, parts, i);
-              const int64_t size = tile_begin(channels, parts, i + 1) - begin;
+            (channels < kLaneBlock ? last : whole).for_each([&](int64_t begin, int64_t size) {
               kernels[size - 1](to + begin * width, accumulate, a + begin, kLaneBlock, b, steps,
                                 plan.depths);
-            }
+            });
             to += channels * width;
           }
         });

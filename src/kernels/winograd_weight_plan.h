@@ -92,7 +92,7 @@ struct WinogradWeightPlan : WinogradPlan<T> {
   int64_t all_sums_bytes() const {
     int64_t size = 0;
     for (int i = 0; i < this->group_count; ++i)
-      size += this->values(this->groups[i]) * this->groups[i].k * op.outputs;
+      size += this->values(this->groups[i]) * this->k(this->groups[i]) * op.outputs;
     return size * static_cast<int64_t>(sizeof(T));
   }
   // Of y under a block.
@@ -100,11 +100,8 @@ struct WinogradWeightPlan : WinogradPlan<T> {
   int64_t block_columns() const {
     return this->folded ? this->rows * row_axis.unit_out() : this->columns * column_axis.unit_out();
   }
-  int64_t terms(const WinogradGroup& group) const {
-    return group.k / this->depth.taps / this->lanes;
-  }
   int64_t sums_pitch(const WinogradGroup& group) const {
-    return odd_lines<T>(this->depth.taps * terms(group) * task_blocks * kLaneBlock * kPanel<T>);
+    return odd_lines<T>(this->depth.taps * group.terms * task_blocks * kLaneBlock * kPanel<T>);
   }
   // A worker's scratch, in elements: patches, one row of tiles, sums, filters, two small tiles.
   int64_t patch_room() const { return round_up(max(this->patch_size, y_patch_size), 16); }
