@@ -82,25 +82,45 @@ fastconv_status make_plan(const KernelTable<T>& table, const ConvProblem& proble
   return FASTCONV_OK;
 }
 
-// The filters in exec->packed_weight, after `plan` has said which form the call needs.
-fastconv_status check_packed(const fastconv_exec* exec, const ConvPlan& plan) {
-  const PackedHeader* header = static_cast<const PackedHeader*>(exec->packed_weight);
+// Filters packed by the caller; null where they are not to be read.
+const PackedHeader* packed_of(const fastconv_exec* exec, const ConvProblem& problem) {
+  const bool given = has_plan_fields(exec) && exec->packed_weight != nullptr && problem.p.n > 0;
+  return given ? static_cast<const PackedHeader*>(exec->packed_weight) : nullptr;
+}
+
+fastconv_status check_header(const fastconv_exec* exec) {
+  if (reinterpret_cast<uintptr_t>(exec->packed_weight) % kAlignment != 0)
+    return fail(FASTCONV_INVALID_ARGUMENT, "packed_weight: expected 64-byte alignment, got %p",
+                exec->packed_weight);
+  if (exec->packed_weight_size < sizeof(PackedHeader))
+    return fail(FASTCONV_INVALID_ARGUMENT,
+                "packed_weight: expected %zu bytes and more (packed_size of fastconv_conv_plan), "
+                "got %zu",
+                sizeof(PackedHeader), exec->packed_weight_size);
+  if (static_cast<const PackedHeader*>(exec->packed_weight)->magic != kPackedMagic)
+    return fail(FASTCONV_INVALID_ARGUMENT,
+                "packed_weight: expected what fastconv_conv_pack_weight wrote, got other bytes");
+  return FASTCONV_OK;
+}
+
+// Whether `plan`, which says what forms the call can read, has that of the packed filters.
+fastconv_status check_packed(const fastconv_exec* exec, const PackedHeader& header,
+                             const ConvPlan& plan) {
   if (plan.packed == 0)
     return fail(FASTCONV_INVALID_ARGUMENT,
                 "packed_weight: this problem has no packed form (its packed_size is 0)");
-  const size_t size = sizeof(PackedHeader) + plan.packed;
+  const bool other = plan.other_packed != 0 && header.form == (plan.packed_form ^ kTapsForm);
+  const size_t packed = other ? plan.other_packed : plan.packed;
+  if (header.size != packed || (!other && header.form != plan.packed_form))
+    return fail(FASTCONV_INVALID_ARGUMENT,
+                "packed_weight: packed in another form (packed_key %016" PRIx64
+                ") than this call reads, %016" PRIx64,
+                header.form, plan.packed_form);
+  const size_t size = sizeof(PackedHeader) + packed;
   if (exec->packed_weight_size < size)
     return fail(FASTCONV_INVALID_ARGUMENT,
                 "packed_weight: expected %zu bytes (packed_size of fastconv_conv_plan), got %zu",
                 size, exec->packed_weight_size);
-  if (header->magic != kPackedMagic)
-    return fail(FASTCONV_INVALID_ARGUMENT,
-                "packed_weight: expected what fastconv_conv_pack_weight wrote, got other bytes");
-  if (header->form != plan.packed_form || header->size != plan.packed)
-    return fail(FASTCONV_INVALID_ARGUMENT,
-                "packed_weight: packed in another form (packed_key %016" PRIx64
-                ") than this call reads, %016" PRIx64,
-                header->form, plan.packed_form);
   return FASTCONV_OK;
 }
 
@@ -157,18 +177,16 @@ fastconv_status compute(const ConvProblem& problem, const fastconv_exec* exec) {
     ConvArgs<T> args = {};
     FASTCONV_TRY(make_args(problem, exec, &args));
     args.plan = &plan;
-    const bool packed = has_plan_fields(exec) && exec->packed_weight != nullptr && problem.p.n > 0;
-    if (packed) {
+    const PackedHeader* packed = packed_of(exec, problem);
+    if (packed != nullptr) {
+      FASTCONV_TRY(check_header(exec));
       plan.full = true;
-      if (reinterpret_cast<uintptr_t>(exec->packed_weight) % kAlignment != 0)
-        return fail(FASTCONV_INVALID_ARGUMENT, "packed_weight: expected 64-byte alignment, got %p",
-                    exec->packed_weight);
       // Read only: the kernels that write it are not called.
-      const PackedHeader* header = static_cast<const PackedHeader*>(exec->packed_weight);
-      args.packed_weight = reinterpret_cast<T*>(const_cast<PackedHeader*>(header + 1));
+      args.packed_weight = reinterpret_cast<T*>(const_cast<PackedHeader*>(packed + 1));
+      args.packed_taps = (packed->form & kTapsForm) != 0;
     }
     FASTCONV_TRY(make_plan(table, problem, exec, &args));
-    if (packed) FASTCONV_TRY(check_packed(exec, plan));
+    if (packed != nullptr) FASTCONV_TRY(check_packed(exec, *packed, plan));
     return with_workspace(exec, plan.workspace, args,
                           table.*kComputations<T>[problem.computation].run);
   });
@@ -201,6 +219,7 @@ fastconv_status pack_weight(const ConvProblem& problem, const fastconv_exec* exe
     args.params = &one;
     args.algorithm = plan.algorithm;
     args.packed_weight = static_cast<T*>(packed);
+    args.packed_taps = (plan.packed_form & kTapsForm) != 0;
     return with_workspace(exec, plan.workspace, args,
                           table.*kComputations<T>[problem.computation].pack_weight);
   });

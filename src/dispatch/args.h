@@ -44,9 +44,15 @@ struct ConvPlan {
   bool widened;          // of bfloat16: computed by the float32 kernels
   double relative_cost;  // modelled, of direct summation
   int64_t multiplications, direct_multiplications;  // of one image
-  size_t packed;                                    // bytes of the packed filters; 0: no such form
-  uint64_t packed_form;                             // identifies how they are packed
+  // Bytes of the filters packed in the form that suits this batch (0: there is none), and what
+  // identifies that form; its last bit, kTapsForm, is the one that may depend on the batch.
+  size_t packed;
+  uint64_t packed_form;
+  size_t other_packed;  // bytes in the form with the other last bit, or 0
 };
+
+// In a packed form: the filters are not transformed yet, every call does it.
+constexpr uint64_t kTapsForm = 1;
 
 // forward reads x, weight and writes y; backward_input reads y, weight and writes x (and is
 // what a transposed convolution calls forward: bias, residual and activation then apply to
@@ -61,7 +67,11 @@ struct ConvArgs {
   const T* residual;  // or null
   int32_t algorithm;  // ConvAlgorithm
   T* packed_weight;   // what *_pack_weight writes, and other kernels read if it is not null
-  ConvPlan* plan;     // where the *_plan kernels answer
+  bool packed_taps;   // it is, or is to be, of a form with kTapsForm
+  // If not null, only packed_weight is there yet: is set, and the result worthless, where `weight`
+  // would have to be read.
+  bool* wants_weight;
+  ConvPlan* plan;  // where the *_plan kernels answer
   Exec exec;
 };
 

@@ -139,15 +139,18 @@ void make_plan(const ConvArgs<T>& args, bool backward) {
       plan->workspace = winograd.total_bytes;
       if (!plan->full) return;
       describe_winograd(winograd, cover, plan);
-      plan->packed = static_cast<size_t>(winograd.packed_filters()) * sizeof(T);
-      plan->packed_form = filter_form(winograd, winograd.packs_taps);
+      const size_t transformed = static_cast<size_t>(winograd.filters_size()) * sizeof(T);
+      const size_t taps = static_cast<size_t>(winograd.taps_size()) * sizeof(T);
+      plan->packed = winograd.prefers_taps ? taps : transformed;
+      plan->other_packed = winograd.prefers_taps ? transformed : taps;
+      plan->packed_form = (filter_form(winograd) & ~kTapsForm) | winograd.prefers_taps;
     }
   } else if (plan->algorithm == kDirect) {
     const OutputsPlan<T> outputs(args, backward);
     plan->workspace = outputs.total_bytes;
     if (!plan->full) return;
     plan->packed = static_cast<size_t>(outputs.filters_size()) * sizeof(T);
-    plan->packed_form = outputs.filter_form();
+    plan->packed_form = outputs.filter_form() & ~kTapsForm;
   } else if (plan->algorithm == kPositions) {
     plan->workspace = PositionsPlan<T>(args, backward).total_bytes;
   } else if (plan->algorithm == kColumns) {

@@ -80,7 +80,7 @@ inline void make_plan(const ConvArgs<BFloat16>& args, Computation computation) {
     const PairOutputsPlan outputs(args, backward);
     plan->workspace = outputs.total_bytes;
     plan->packed = static_cast<size_t>(outputs.filters_size());
-    plan->packed_form = outputs.filter_form();
+    plan->packed_form = outputs.filter_form() & ~kTapsForm;
   }
 }
 

@@ -39,7 +39,7 @@ template <class T>
 PanelTaps<T> panel_taps(const ConvWinogradPlan<T>& plan, int64_t task, const T* taps,
                         const WinogradScratch<T>& scratch) {
   return {plan, task / plan.panels, task % plan.panels * kPanel<T>,
-          taps != nullptr ? taps + task * plan.packed_panel() : nullptr, scratch.packed};
+          taps != nullptr ? taps + task * plan.panel_taps() : nullptr, scratch.packed};
 }
 
 // filters[g][panel] of the whole convolution, of `taps` or, if that is null, of the weight.
@@ -128,8 +128,8 @@ void run_winograd(const ConvArgs<T>& args, bool backward, const WinogradCover& c
   const ConvWinogradPlan<T> plan(args, canonical(*args.params), backward, cover);
   char* workspace = static_cast<char*>(args.exec.workspace);
   const int threads = args.exec.threads;
-  const T* taps = plan.packs_taps ? args.packed_weight : nullptr;
-  const T* filters = plan.packs_taps ? nullptr : args.packed_weight;
+  const T* taps = args.packed_taps ? args.packed_weight : nullptr;
+  const T* filters = args.packed_taps ? nullptr : args.packed_weight;
   if (plan.data_resident) return run_filter_panels(plan, workspace, threads, taps, filters);
   if (filters == nullptr) {
     T* transformed = reinterpret_cast<T*>(workspace + plan.filter_at);
@@ -144,12 +144,12 @@ void pack_winograd(const ConvArgs<T>& args, bool backward, const WinogradCover& 
   const ConvWinogradPlan<T> plan(args, canonical(*args.params), backward, cover);
   const int threads = args.exec.threads;
   T* packed = args.packed_weight;
-  if (!plan.packs_taps)
+  if (!args.packed_taps)
     return transform_filters<T>(plan, static_cast<char*>(args.exec.workspace), threads, nullptr,
                                 packed);
   parallel_for(plan.op.groups * plan.panels, threads, [&](int64_t task, int) {
     pack_taps(plan, task / plan.panels, task % plan.panels * kPanel<T>, 0, plan.op.channels,
-              packed + task * plan.packed_panel());
+              packed + task * plan.panel_taps());
   });
 }
 

@@ -72,7 +72,8 @@ struct WidenedPlan {
   int64_t images;  // of a portion
   int64_t portions;
   bool sums;   // of several portions
-  bool packs;  // filters for several portions
+  bool packs;        // filters for several portions
+  bool packed_taps;  // as in ConvArgs
   size_t x_at, weight_at, y_at, bias_at, residual_at, more_at, packed_at, inner_at, total_bytes;
   ConvPlan inner;  // of the float32 kernel
 
@@ -90,6 +91,7 @@ struct WidenedPlan {
     wide.bias = args.bias != nullptr ? at(bias_at) : nullptr;
     wide.residual = args.residual != nullptr ? at(residual_at) : nullptr;
     wide.packed_weight = packs ? at(packed_at) : reinterpret_cast<float*>(args.packed_weight);
+    wide.packed_taps = packed_taps;
     wide.exec = args.exec;
     wide.exec.workspace = workspace != nullptr ? workspace + inner_at : nullptr;
     return wide;
@@ -125,13 +127,15 @@ struct WidenedPlan {
     y_at = regions.reserve(y.size * item);
     residual_at = regions.reserve(args.residual != nullptr ? (forward ? y : x).size * item : 0);
     bias_at = regions.reserve((forward ? p.out_channels : p.in_channels) * item);
-    weight_at = regions.reserve(args.packed_weight != nullptr ? 0 : weight.size * item);
+    weight_at = regions.reserve(weight.size * item);
     more_at = regions.reserve(sums ? weight.size * item : 0);
     packs = false;
+    packed_taps = args.packed_taps;
     ask(args, algorithm);
     size_t scratch = inner.workspace;
     if (portions > 1 && inner.packed > 0 && args.packed_weight == nullptr) {
       packs = true;
+      packed_taps = (inner.packed_form & kTapsForm) != 0;
       packed_at = regions.reserve(static_cast<int64_t>(inner.packed));
       ask(args, inner.algorithm);
       scratch = max_size(scratch, inner.workspace);
@@ -178,7 +182,12 @@ inline void run_widened(const ConvArgs<BFloat16>& args, Computation computation,
   ConvArgs<float> wide = plan.args_for(args, workspace);
   wide.algorithm = algorithm;
   wide.plan = &plan.inner;
-  if (!gradient && args.packed_weight == nullptr) widen_weight(plan, args, workspace);
+  // Packed filters do without the weight, unless a tile is not finite.
+  bool wanted = false;
+  if (!gradient && args.packed_weight != nullptr)
+    wide.wants_weight = &wanted;
+  else if (!gradient)
+    widen_weight(plan, args, workspace);
   if (args.bias != nullptr) {
     const int64_t extent[5] = {1, forward ? given.out_channels : given.in_channels, 1, 1, 1};
     const int64_t to[5] = {0, 1, 0, 0, 0}, from[5] = {0, given.bias_stride, 0, 0, 0};
@@ -207,6 +216,12 @@ inline void run_widened(const ConvArgs<BFloat16>& args, Computation computation,
     }
     if (portion > 0 && gradient) wide.weight = reinterpret_cast<float*>(workspace + plan.more_at);
     run(wide);
+    if (wanted) {
+      widen_weight(plan, args, workspace);
+      wide.wants_weight = nullptr;
+      wanted = false;
+      run(wide);
+    }
     if (forward) convert(y, given.y_stride, wide.y, plan.y.stride, plan.y.extent, threads);
     if (computation == Computation::kBackwardInput)
       convert(x, given.x_stride, wide.x, plan.x.stride, plan.x.extent, threads);
@@ -226,6 +241,8 @@ inline void pack_widened(const ConvArgs<BFloat16>& args, Computation computation
   char* workspace = static_cast<char*>(args.exec.workspace);
   widen_weight(plan, args, workspace);
   ConvArgs<float> wide = plan.args_for(args, workspace);
+  wide.packed_weight = reinterpret_cast<float*>(args.packed_weight);
+  wide.packed_taps = args.packed_taps;
   wide.algorithm = algorithm;
   float32_kernels(computation).pack_weight(wide);
 }

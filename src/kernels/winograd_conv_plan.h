@@ -4,9 +4,8 @@
 // filters (14x14 and less): all data is transformed once, and a task takes a panel, whose filters it
 // transforms for itself, a piece of the channels at a time.
 //
-// Filters packed beforehand are transformed, where an image has tiles enough to be multiplied with;
-// else they are taps, a fourth to a seventh of the memory, transformed in every call. Which of them
-// is decided from one image, so that a batch of any size finds its filters.
+// Filters packed beforehand are transformed, or where a call has few tiles to multiply them with they
+// are taps, a fourth to a seventh of the memory, transformed in every call. A call reads either.
 #pragma once
 
 #include "kernels/winograd_filter.h"
@@ -15,8 +14,10 @@
 namespace fastconv {
 namespace {
 
-// The most tiles of an image whose packed filters are taps. TODO-measure
-constexpr int64_t kTapsTiles = 16;
+// The most tiles of a call that prefers packed filters that are taps. Filters in memory, two threads of
+// Cascade Lake, ms transformed and as taps: 4 tiles (512 filters of 512 channels) 2.5, 1.2; 9 tiles
+// (256, 256) 0.92, 0.75; 25 tiles (512, 512) 7.7, 7.6; 32 tiles (512, 512) 4.7, 5.1.
+constexpr int64_t kTapsTiles = 25;
 
 // Channels whose taps, read for every row of their transform, stay in L2 while the next are fetched.
 constexpr int64_t kRegisterLanes = 64;
@@ -27,8 +28,9 @@ struct ConvWinogradPlan : WinogradPlan<T> {
   using WinogradPlan<T>::row_axis;
   using WinogradPlan<T>::column_axis;
   bool data_resident;
-  bool packs_taps;  // filters packed beforehand are not transformed
+  bool prefers_taps;  // of packed filters
   bool transforms_filters;
+  bool* wants_weight;   // as in ConvArgs
   bool in_registers;    // filters are transformed there
   FilterLayout halves;  // filters of a block of channels, half transformed
   int64_t row_filters;  // elements of a row of them, transformed
@@ -51,8 +53,9 @@ struct ConvWinogradPlan : WinogradPlan<T> {
       this->take_images();
     else
       this->cut_blocks(3 * args.exec.threads);
-    packs_taps = !this->merged_phases && this->image_tiles() <= kTapsTiles;
-    transforms_filters = args.packed_weight == nullptr || packs_taps;
+    prefers_taps = taps_size() > 0 && all_tiles <= kTapsTiles;
+    transforms_filters = args.packed_weight == nullptr || args.packed_taps;
+    wants_weight = args.wants_weight;
     in_registers = data_resident && makes_values_in_registers();
     halves = {};
     row_filters = 0;
@@ -92,11 +95,11 @@ struct ConvWinogradPlan : WinogradPlan<T> {
   }
   // All filters transformed.
   int64_t filters_size() const { return op.groups * this->panels * this->filters.size; }
-  // Those packed beforehand, of a panel.
-  int64_t packed_panel() const {
-    return packs_taps ? op.channels * all_taps() * kPanel<T> : this->filters.size;
+  // Those of a panel as taps, and all; lanes that are phases are gathered from the weight.
+  int64_t panel_taps() const { return op.channels * all_taps() * kPanel<T>; }
+  int64_t taps_size() const {
+    return this->merged_phases ? 0 : op.groups * this->panels * panel_taps();
   }
-  int64_t packed_filters() const { return op.groups * this->panels * packed_panel(); }
   int64_t all_taps() const {
     const int64_t* kernel = this->p.kernel;
     return kernel[0] * kernel[1] * kernel[2];

@@ -27,11 +27,11 @@ void describe_winograd(const WinogradPlan<T>& plan, const WinogradCover& cover, 
 
 // Identifies how transformed filters lie: everything that transform_filter goes by.
 template <class T>
-uint64_t filter_form(const WinogradPlan<T>& plan, bool packs_taps) {
+uint64_t filter_form(const WinogradPlan<T>& plan) {
   Fingerprint form;
   form.add_all({kFirstCover, sizeof(T), kPanel<T>, kLanes<T>, plan.op.groups, plan.op.channels,
                 plan.op.outputs, plan.lanes, plan.outputs, plan.piece, plan.depth.taps});
-  form.add_all({plan.backward, plan.folded, plan.merged_columns, plan.merged_phases, packs_taps});
+  form.add_all({plan.backward, plan.folded, plan.merged_columns, plan.merged_phases});
   form.add_all(plan.p.kernel);
   form.add_all(plan.p.stride);
   const auto add_axis = [&](const TiledAxis<T>& axis) {

@@ -109,7 +109,10 @@ void finish_outputs(const ConvWinogradPlan<T>& plan, const TileBlock& block, int
                     int64_t first, const WinogradScratch<T>& scratch) {
   bool any_broken = false;
   for (int64_t tile = 0; tile < plan.tile_count(block); ++tile) any_broken |= scratch.broken[tile];
-  if (any_broken) repair_tiles(plan, block, depth, first, scratch);
+  if (any_broken && plan.wants_weight != nullptr)
+    __atomic_store_n(plan.wants_weight, true, __ATOMIC_RELAXED);
+  else if (any_broken)
+    repair_tiles(plan, block, depth, first, scratch);
   store_outputs(plan, block, depth, first, scratch);
 }
 

@@ -7,6 +7,7 @@ import threading
 import cases
 import numpy as np
 import pytest
+from bfloat16_problems import BFLOAT16
 from ops import CONV, CONV_INPUT, CONV_TRANSPOSE
 
 from fastconv import runtime
@@ -54,14 +55,16 @@ def test_packed_filters_give_the_same_bits(name, layout, precision, isa, dtype, 
                 for _ in range(2):
                     assert np.array_equal(forward(x, packed, **case.window), y)
                     assert np.array_equal(backward(x.shape, packed, dy, **case.window), dx)
-        forms = packed.nbytes
-        for n in (0, 1):  # of a batch, with the same forms
-            assert np.array_equal(forward(x[:n], packed, **case.window), y[:n])
         many = change(np.concatenate([x] * 30))
-        assert np.array_equal(forward(many, packed, **case.window)[-case.n :], y)
-        assert packed.nbytes == forms
+        forms = []
+        for _ in range(2):
+            for n in (0, 1):
+                assert np.array_equal(forward(x[:n], packed, **case.window), y[:n])
+            assert np.array_equal(forward(many, packed, **case.window)[-case.n :], y)
+            forms.append(packed.nbytes)
+        assert forms[0] == forms[1]  # one for few tiles, and one for many
         if name in ("winograd", "1x1", "strided", "groups") and isa != "reference":
-            assert forms > 0
+            assert forms[0] > 0
 
 
 @pytest.mark.parametrize("output_padding", [0, 1])
@@ -89,13 +92,33 @@ def test_packed_filters_with_an_epilogue_and_without_a_batch(isa, rng):
     assert np.array_equal(conv2d(x, PackedWeight(w), bias, **options), expected)
 
 
+@pytest.mark.parametrize("images", [1, 40])
+@pytest.mark.parametrize("dtype", [np.float32, BFLOAT16])
 @pytest.mark.parametrize("special", [np.inf, np.nan])
-def test_packed_filters_leave_special_values_where_they_belong(special, isa, rng):
-    x = rng.standard_normal((2, 16, 12, 12)).astype(np.float32)
-    w = rng.standard_normal((16, 16, 3, 3)).astype(np.float32)
-    x[0, 3, 5, 6] = w[2, 3, 1, 1] = special
-    with np.errstate(invalid="ignore"):
-        assert np.array_equal(conv2d(x, PackedWeight(w)), conv2d(x, w), equal_nan=True)
+def test_packed_filters_leave_special_values_where_they_belong(special, dtype, images, isa, rng):
+    x = rng.standard_normal((images, 16, 12, 12)).astype(dtype)
+    w = rng.standard_normal((16, 16, 3, 3)).astype(dtype)
+    for spoilt in ("image", "both"):
+        x[0, 3, 5, 6] = special
+        if spoilt == "both":
+            w[2, 3, 1, 1] = special
+        with np.errstate(invalid="ignore"):
+            found, expected = (
+                conv2d(x, weight).astype(np.float32) for weight in (PackedWeight(w), w)
+            )
+        assert np.array_equal(found, expected, equal_nan=True)
+
+
+def test_filters_packed_by_a_large_batch_of_bfloat16(isa, rng):
+    """Which is computed in portions."""
+    if isa == "reference":
+        pytest.skip("slow, and packs nothing")
+    x = rng.standard_normal((40, 64, 40, 40), np.float32).astype(BFLOAT16)
+    w = rng.standard_normal((64, 64, 3, 3), np.float32).astype(BFLOAT16)
+    packed = PackedWeight(w)
+    expected = conv2d(x, w)
+    assert np.array_equal(conv2d(x, packed), expected)
+    assert np.array_equal(conv2d(x[:1], packed), expected[:1])
 
 
 def test_changed_weights_are_packed_again(isa, rng):
