@@ -182,8 +182,9 @@ cdef class PackedWeight:
     `fastconv.grad.conv1d_input`, `conv2d_input` and `conv3d_input`, with the same bits.
 
     The first call of each kind packs; later ones with any batch or number of threads read
-    what it left. The packed forms take memory beside `weight`: as much again, or four
-    times that for Winograd's F(4x4, 3x3). It may be used by many threads at once.
+    what it left. The packed forms take memory beside `weight`: as much again, and where
+    Winograd's algorithm meets large images or batches four times that (F(4x4, 3x3)) to seven
+    times (F(6x6, 3x3)). It may be used by many threads at once.
 
     Parameters
     ----------

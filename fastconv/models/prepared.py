@@ -290,26 +290,31 @@ def _convolve(step: Step, form: Convolution) -> Callable[[dict[int, Array]], Arr
         step.residual,
         form.activation,
     )
+    # What a call on a small image would find out for longer than it computes: 13 -> 8 us.
+    first_axes, last_axes = (0, rank + 1, *range(1, rank + 1)), (0, *range(2, rank + 2), 1)
+    sizes: dict[Shape, tuple[int, ...]] = {}  # of the output, by the input's spatial extents
 
     def run(values: dict[int, Array]) -> Array:
         x = values[number]
         if last:
-            x = windows.channels_first(x)
-        spatial = windows.output_sizes(x.shape[2:], *geometry, step.layer.name)
-        shape = (len(x), *(extent or 0 for extent in spatial), filters)
+            x = x.transpose(first_axes)
+        spatial = sizes.get(x.shape[2:])
+        if spatial is None:
+            found = windows.output_sizes(x.shape[2:], *geometry, step.layer.name)
+            spatial = sizes[x.shape[2:]] = tuple(extent or 0 for extent in found)
         if place is None:
-            y = _core.empty(shape, x.dtype)
+            y = _core.empty((len(x), *spatial, filters), x.dtype)
         else:
             whole, first, total = place
             if whole not in values:
-                everything = _core.empty((*shape[:-1], total), x.dtype)
-                values[whole] = everything if last else windows.channels_first(everything)
-            everything = values[whole] if last else windows.channels_last(values[whole])
+                everything = _core.empty((len(x), *spatial, total), x.dtype)
+                values[whole] = everything if last else everything.transpose(first_axes)
+            everything = values[whole] if last else values[whole].transpose(last_axes)
             y = everything[..., first : first + filters]
-        out = windows.channels_first(y)
+        out = y.transpose(first_axes)
         added = None if residual is None else values[residual]
         if added is not None and last:
-            added = windows.channels_first(added)
+            added = added.transpose(first_axes)
         convolve(x, packed, *arguments, activation=activation.epilogue, residual=added, out=out)
         y = y if last else out
         if activation.epilogue is None:

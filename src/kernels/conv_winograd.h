@@ -5,8 +5,8 @@
 //
 // F(4x4, 3x3) does the work of 144 multiplications with 36. They are 36 matrix products, one an
 // entry of the transformed tile ("xi"), tiles x C by C x M, on the micro-kernel of the direct
-// convolution. winograd_cover.h says which transforms a problem takes, winograd_axis.h how larger, strided,
-// dilated and one-dimensional filters are made of them.
+// convolution. winograd_cover.h says which transforms a problem takes, winograd_axis.h how larger,
+// strided, dilated and one-dimensional filters are made of them.
 //
 //   data   [xi][k/16][tile][16]   winograd_data.h: rows of the broadcast operand are 16 apart
 //   filter [xi][k][width]         winograd_filter.h: the vector operand
@@ -14,7 +14,7 @@
 //
 // Many tiles: all filters are transformed once, and a task takes a block of tiles. Few tiles,
 // many filters (14x14 and less): all data is transformed once, and a task takes a panel,
-// whose filters it transforms for itself.
+// whose filters it transforms on the way (winograd_product.h).
 //
 // Non-finite numbers: the transforms mix the inputs of a tile, so that one infinity would make
 // NaN of all its outputs. A tile with any result that is not finite is computed again by
@@ -23,7 +23,7 @@
 // Threads: a task owns its tiles resp. its panel; every element is summed in the order of
 // the channels: the bits depend neither on the number of threads nor on the batch.
 //
-// Filters that were transformed before the call are the same numbers, taken from elsewhere.
+// Filters that were packed before the call are the same numbers, taken from elsewhere.
 #pragma once
 
 #include "kernels/winograd_data.h"
@@ -80,8 +80,8 @@ void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threa
   });
 }
 
-// Data transformed beforehand, blocks are images: a task transforms the filters of a panel, piece by
-// piece, unless `filters` has them already. `taps` has what is to be transformed, or is null.
+// Data transformed beforehand, blocks are images: a task transforms the filters of a panel, piece
+// by piece, unless `filters` has them already. `taps` has what is to be transformed, or is null.
 template <class T>
 void run_filter_panels(const ConvWinogradPlan<T>& plan, char* workspace, int threads, const T* taps,
                        const T* filters) {

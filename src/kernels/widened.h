@@ -71,7 +71,7 @@ struct WidenedPlan {
   WidenedTensor x, weight, y;
   int64_t images;  // of a portion
   int64_t portions;
-  bool sums;   // of several portions
+  bool sums;         // of several portions
   bool packs;        // filters for several portions
   bool packed_taps;  // as in ConvArgs
   size_t x_at, weight_at, y_at, bias_at, residual_at, more_at, packed_at, inner_at, total_bytes;

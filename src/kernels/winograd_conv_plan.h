@@ -1,11 +1,12 @@
 // Forward and backward_input by Winograd: which side stays in memory, and a worker's scratch.
 //
 // Many tiles: all filters are transformed once, and a task takes a block of tiles. Few tiles, many
-// filters (14x14 and less): all data is transformed once, and a task takes a panel, whose filters it
-// transforms for itself, a piece of the channels at a time.
+// filters (14x14 and less): all data is transformed once, and a task takes a panel, whose filters
+// it transforms for itself, a piece of the channels at a time.
 //
-// Filters packed beforehand are transformed, or where a call has few tiles to multiply them with they
-// are taps, a fourth to a seventh of the memory, transformed in every call. A call reads either.
+// Filters packed beforehand are transformed, or where a call has few tiles to multiply them with
+// they are taps, a fourth to a seventh of the memory, transformed in every call. A call reads
+// either.
 #pragma once
 
 #include "kernels/winograd_filter.h"
@@ -14,12 +15,14 @@
 namespace fastconv {
 namespace {
 
-// The most tiles of a call that prefers packed filters that are taps. Filters in memory, two threads of
-// Cascade Lake, ms transformed and as taps: 4 tiles (512 filters of 512 channels) 2.5, 1.2; 9 tiles
-// (256, 256) 0.92, 0.75; 25 tiles (512, 512) 7.7, 7.6; 32 tiles (512, 512) 4.7, 5.1.
+// The most tiles of a call that prefers packed filters that are taps. Two threads of Cascade Lake,
+// filters in memory that gives 15 GB/s, ms transformed and as taps: 4 tiles (512 filters of 512
+// channels) 2.5, 1.2; 9 tiles (256, 256) 0.92, 0.78; where it gives 30 GB/s 1.3, 1.3 and 0.78,
+// 0.79. 25 tiles (512, 512) 7.7, 7.6; 32 tiles (512, 512) 4.7, 5.1; 72 tiles (256, 256) 3.4, 4.0.
 constexpr int64_t kTapsTiles = 25;
 
-// Channels whose taps, read for every row of their transform, stay in L2 while the next are fetched.
+// Channels whose taps are read for every row of their transform. 32, 64 and 128 took as long; of
+// 128 the taps leave room for little else in L2.
 constexpr int64_t kRegisterLanes = 64;
 
 template <class T>
@@ -104,8 +107,8 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     const int64_t* kernel = this->p.kernel;
     return kernel[0] * kernel[1] * kernel[2];
   }
-  // Whether products of few tiles, of taps that lie evenly, can be made so (winograd_taps_kernel.h).
-  // More passes over the tiles would transform the filters too often.
+  // Whether products of few tiles, of taps that lie evenly, can be made so
+  // (winograd_taps_kernel.h). More passes over the tiles would transform the filters too often.
   bool makes_values_in_registers() const {
     constexpr int64_t kPasses = 2;
     for (int i = 0; i < this->group_count; ++i) {
@@ -122,7 +125,8 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     }
     return true;
   }
-  // The data of a block; or some of a panel's filters: taps, or half transformed and of a row of those.
+  // The data of a block; or some of a panel's filters: taps, or half transformed and of a row of
+  // those.
   int64_t own_size() const {
     if (!data_resident) return this->data_size;
     if (!transforms_filters) return 0;

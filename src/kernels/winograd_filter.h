@@ -19,8 +19,8 @@ inline void kernel_axes(const ConvParams& p, Axis (&axis)[kSpatial]) {
   for (int i = 0; i < kSpatial; ++i) axis[i] = {0, 0, 1, p.kernel[i], 0, 1, 0, 1, 0, 1};
 }
 
-// Elements of scratch for a panel's taps: a block of channels packed, and the taps of a term; and to
-// transform them, the latter half transformed.
+// Elements of scratch for a panel's taps: a block of channels packed, and the taps of a term; and
+// to transform them, the latter half transformed.
 template <class T>
 int64_t taps_size(const WinogradPlan<T>& plan) {
   const int64_t* kernel = plan.p.kernel;

@@ -1,5 +1,6 @@
-// How the work and the memory of a Winograd convolution are cut up, once winograd_cover.h has chosen
-// the transforms: blocks of tiles, panels of outputs, groups of sums; patches and data in scratch.
+// How the work and the memory of a Winograd convolution are cut up, once winograd_cover.h has
+// chosen the transforms: blocks of tiles, panels of outputs, groups of sums; patches and data in
+// scratch.
 //
 // Depth is summed tap by tap in the transformed domain.
 #pragma once

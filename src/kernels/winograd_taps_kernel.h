@@ -1,15 +1,18 @@
-// The micro-kernel for few tiles: one row i of the transformed filters, made of the taps in registers
-// and multiplied there.
+// The micro-kernel for few tiles: one row i of the transformed filters, made of the taps in
+// registers and multiplied there.
 //
 //   sum[c][tile] (+)= sum over steps s, k in [0, s.k) of
 //                     data[c][s.data + k + tile * 16] * (G w[s, k] G^T)[i][c]    for c < n
 //   w[s, k]: taps[s.taps + i' * s.row_pitch + j * s.column_pitch + k * width]
 //
 // Transformed beforehand, filters are 36 vectors for F(4x4, 3x3), each used for as many products as
-// there are tiles, four on a 7x7 image: to write them to L2 and to read them took four times as long
-// as to multiply with them, and from memory longer still. Here nine taps are read for each of the six
-// rows, and 24 operations make six values of them, beside 24 products (512 filters of 512 channels,
-// 7x7, filters in memory, two threads of Cascade Lake: TODO -> TODO ms).
+// there are tiles, four on a 7x7 image: writing them to L2 and reading them took four times as long
+// as multiplying with them, and in memory they are four times the weight. Here nine taps are read
+// for each of six rows, and 24 operations make six values of them, beside 24 products (512 filters
+// of 512 channels on 7x7, one thread of Cascade Lake: 3.3 -> 2.0 ms).
+//
+// Making the values of some channels before multiplying with any (no sums in registers meanwhile)
+// took 2.3 to 2.9 ms: the values, the taps and the sums do not fit 32 KiB of L1 together.
 //
 // The values are those of Lines::filter to the bit: zeros that it leaves out add zero, and a filter
 // that is not finite spoils its tiles either way, which are summed directly then.
@@ -45,9 +48,9 @@ FASTCONV_INLINE void multiply_values(Vec<T> (&sum)[n][tiles], const Vec<T> (&val
   if constexpr (c + 1 < n) multiply_values<T, n, tiles, c + 1>(sum, value, row, odd);
 }
 
-// Rows of `sums` and of `data` are a pitch apart for each c; tiles of `sums` and taps of one channel
-// and the next are `width` apart. `row` is row i of the rows' G. `fetched` bytes after `ahead` are
-// fetched for every k.
+// Rows of `sums` and of `data` are a pitch apart for each c; tiles of `sums` and taps of one
+// channel and the next are `width` apart. `row` is row i of the rows' G. `fetched` bytes after
+// `ahead` are fetched for every k.
 template <class T>
 struct TapsProduct {
   T* sums;

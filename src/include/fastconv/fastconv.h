@@ -266,7 +266,7 @@ typedef struct fastconv_conv_plan_info {
   int64_t direct_multiplications; /* the same by direct summation */
   size_t workspace_size;          /* bytes of scratch, for this batch and these threads */
   size_t packed_size;             /* bytes of the packed filters; 0: there is no such form */
-  uint64_t packed_key;            /* equal keys: the same packed filters serve */
+  uint64_t packed_key;            /* of the form best for this batch; equal keys: one form */
   uint64_t problem_key;           /* all that the choice depends on */
 } fastconv_conv_plan_info;
 #define FASTCONV_CONV_ALGORITHMS 144
@@ -281,9 +281,10 @@ FASTCONV_API fastconv_status fastconv_conv_plan(
     const fastconv_conv_params *params, const fastconv_exec *exec);
 
 /* Packs the filters into `buffer`, 64-byte aligned, of info.packed_size bytes and more, for
- * exec->packed_weight of calls whose info.packed_key is the same: any batch, any number of
- * threads. A call whose key differs fails. The library keeps no copy and cannot
- * see that a weight has changed: pack again then. Not a format for files. */
+ * exec->packed_weight of calls of the same problem: any batch, any number of threads. The form
+ * is the best for this batch; others, whose info.packed_key may differ in the last bit, read it
+ * too. Any other key fails. The library keeps no copy and cannot see that a weight has changed:
+ * pack again then. Not a format for files. */
 FASTCONV_API fastconv_status fastconv_conv_pack_weight(
     void *buffer, size_t size, fastconv_conv_computation computation, const fastconv_tensor *output,
     const fastconv_tensor *input, const fastconv_tensor *weight, const fastconv_conv_params *params,
