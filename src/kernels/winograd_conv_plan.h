@@ -64,10 +64,10 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     row_filters = 0;
     for (int i = 0; i < this->group_count; ++i) {
       const WinogradGroup& group = this->groups[i];
-      const Transform<T>& columns = this->column_transform(group);
+      const Transform<T>& of_columns = this->column_transform(group);
       const int64_t pitch = odd_lines<T>(group.terms * this->piece * kPanel<T>);
-      halves.append(i, this->row_transform(group).n * columns.r, pitch);
-      row_filters = max(row_filters, columns.n * pitch);
+      halves.append(i, this->row_transform(group).n * of_columns.r, pitch);
+      row_filters = max(row_filters, of_columns.n * pitch);
     }
     sums_pitch = odd_lines<T>(this->tiles * kPanel<T>);
     group_sums = this->most_values() * sums_pitch;
@@ -113,13 +113,13 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     constexpr int64_t kPasses = 2;
     for (int i = 0; i < this->group_count; ++i) {
       const WinogradGroup& group = this->groups[i];
-      const Transform<T>&rows = this->row_transform(group),
-            &columns = this->column_transform(group);
-      const TapsKernels<T>* kernels = find_taps_kernels(rows, columns);
+      const Transform<T>& of_rows = this->row_transform(group);
+      const Transform<T>& of_columns = this->column_transform(group);
+      const TapsKernels<T>* kernels = find_taps_kernels(of_rows, of_columns);
       if (kernels == nullptr || this->tiles > kPasses * kernels->most) return false;
       bool evenly = !this->merged_columns;
       this->for_each_term(group, [&](const Piece& row, const Piece& column, int64_t) {
-        evenly &= TapsPlace(*this, row, column, rows.r, columns.r).evenly;
+        evenly &= TapsPlace(*this, row, column, of_rows.r, of_columns.r).evenly;
       });
       if (!evenly) return false;
     }

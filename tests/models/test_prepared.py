@@ -93,7 +93,7 @@ def test_graphs(make, data_format, dtype, batch):
 def test_what_is_joined():
     assert kinds(inception("channels_last", "float32")).count("Concatenate") == 1
     prepared = PreparedModel(inception("channels_first", "float32"))
-    assert [step.place[1:] for step in prepared.steps if step.place] == [
+    assert [(p.first, p.total) for p in (step.place for step in prepared.steps) if p] == [
         (17, 26),
         (0, 26),
         (20, 26),
