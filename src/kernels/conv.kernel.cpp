@@ -140,7 +140,7 @@ void make_plan(const ConvArgs<T>& args, bool backward) {
       if (!plan->full) return;
       describe_winograd(winograd, cover, plan);
       const size_t transformed = static_cast<size_t>(winograd.filters_size()) * sizeof(T);
-      const size_t taps = static_cast<size_t>(winograd.taps_size()) * sizeof(T);
+      const size_t taps = static_cast<size_t>(winograd.packed_taps()) * sizeof(T);
       plan->packed = winograd.prefers_taps ? taps : transformed;
       plan->other_packed = winograd.prefers_taps ? transformed : taps;
       plan->packed_form = (filter_form(winograd) & ~kTapsForm) | winograd.prefers_taps;

@@ -56,7 +56,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
       this->take_images();
     else
       this->cut_blocks(3 * args.exec.threads);
-    prefers_taps = taps_size() > 0 && all_tiles <= kTapsTiles;
+    prefers_taps = data_resident && all_tiles <= kTapsTiles;
     transforms_filters = args.packed_weight == nullptr || args.packed_taps;
     wants_weight = args.wants_weight;
     in_registers = data_resident && makes_values_in_registers();
@@ -100,7 +100,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
   int64_t filters_size() const { return op.groups * this->panels * this->filters.size; }
   // Those of a panel as taps, and all; lanes that are phases are gathered from the weight.
   int64_t panel_taps() const { return op.channels * all_taps() * kPanel<T>; }
-  int64_t taps_size() const {
+  int64_t packed_taps() const {
     return this->merged_phases ? 0 : op.groups * this->panels * panel_taps();
   }
   int64_t all_taps() const {
@@ -134,7 +134,8 @@ struct ConvWinogradPlan : WinogradPlan<T> {
   }
   int64_t scratch_size() const {
     return round_up(this->patch_size, 16) + this->strip_size() + own_size() + sums_size + out_size +
-           packed_size(*this) + row_size + 3 * kPanel<T> + kMostValues * kMostValues * kLanes<T>;
+           taps_scratch(*this) + half_scratch<T>() + row_size + 3 * kPanel<T> +
+           kMostValues * kMostValues * kLanes<T>;
   }
 
   // Outputs in scratch, [row][column][width]: those of a panel, or of all panels where phases
@@ -167,7 +168,7 @@ struct WinogradScratch {
     sums = own + plan.own_size();
     out = sums + plan.sums_size;
     packed = out + plan.out_size;
-    row = packed + packed_size(plan);
+    row = packed + taps_scratch(plan) + half_scratch<T>();
     bias = row + plan.row_size;
     direct = bias + kPanel<T>;
     half = direct + 2 * kPanel<T>;

@@ -19,16 +19,16 @@ inline void kernel_axes(const ConvParams& p, Axis (&axis)[kSpatial]) {
   for (int i = 0; i < kSpatial; ++i) axis[i] = {0, 0, 1, p.kernel[i], 0, 1, 0, 1, 0, 1};
 }
 
-// Elements of scratch for a panel's taps: a block of channels packed, and the taps of a term; and
-// to transform them, the latter half transformed.
+// Elements of scratch for a panel's taps: a block of channels packed, and the taps of a term.
 template <class T>
-int64_t taps_size(const WinogradPlan<T>& plan) {
+int64_t taps_scratch(const WinogradPlan<T>& plan) {
   const int64_t* kernel = plan.p.kernel;
   return (kernel[0] * kernel[1] * kernel[2] + kMostTaps * kMostTaps) * kChannelBlock * kPanel<T>;
 }
+// For the taps of a term half transformed.
 template <class T>
-int64_t packed_size(const WinogradPlan<T>& plan) {
-  return taps_size(plan) + kMostValues * kMostTaps * kChannelBlock * kPanel<T>;
+constexpr int64_t half_scratch() {
+  return kMostValues * kMostTaps * kChannelBlock * kPanel<T>;
 }
 
 // Where a term's taps [i][j] are among all, [height][width] of a slice, if they lie evenly.
@@ -121,7 +121,7 @@ void pack_taps(const WinogradPlan<T>& plan, int64_t g, int64_t first, int64_t be
 }
 
 // The taps of one panel, a block of channels at a time. They come from `all`, which has all of the
-// panel's packed, or if that is null from the weight; `scratch` is of taps_size().
+// panel's packed, or if that is null from the weight; `scratch` is of taps_scratch().
 template <class T>
 struct PanelTaps {
   const WinogradPlan<T>& plan;
@@ -175,13 +175,13 @@ struct PanelTaps {
   }
 };
 
-// half[i][j][width] = G w, the rows' transform, of `count` vectors that are `step` apart.
+// half[i][j][width] = G w, the rows' transform, of `count` vectors.
 template <class T>
 void transform_rows(const Transform<T>& rows, const Transform<T>& columns, const T* taps,
-                    int64_t row_pitch, int64_t column_pitch, int64_t step, int64_t count, T* half,
+                    int64_t row_pitch, int64_t column_pitch, int64_t count, T* half,
                     int64_t half_pitch) {
   for (int64_t j = 0; j < columns.r; ++j)
-    rows.filter(taps + j * column_pitch, row_pitch, step, half + j * half_pitch,
+    rows.filter(taps + j * column_pitch, row_pitch, kLanes<T>, half + j * half_pitch,
                 columns.r * half_pitch, kLanes<T>, count);
 }
 
@@ -189,7 +189,7 @@ void transform_rows(const Transform<T>& rows, const Transform<T>& columns, const
 template <class T>
 void transform_filter(const PanelTaps<T>& taps, T* filter) {
   const WinogradPlan<T>& plan = taps.plan;
-  T* half = taps.scratch + taps_size(plan);
+  T* half = taps.scratch + taps_scratch(plan);
   for (int64_t channel = 0; channel < plan.op.channels; channel += kChannelBlock) {
     const auto transform = [&](int index, int64_t to, const T* from, int64_t row_pitch,
                                int64_t column_pitch, int64_t lanes) {
@@ -197,7 +197,7 @@ void transform_filter(const PanelTaps<T>& taps, T* filter) {
       const Transform<T>& rows = plan.row_transform(group);
       const Transform<T>& columns = plan.column_transform(group);
       const int64_t size = lanes * taps.width, count = size / kLanes<T>;
-      transform_rows(rows, columns, from, row_pitch, column_pitch, kLanes<T>, count, half, size);
+      transform_rows(rows, columns, from, row_pitch, column_pitch, count, half, size);
       const int64_t pitch = plan.filters.pitch[index];
       const int64_t before = channel * plan.depth.taps * group.terms;  // k of earlier blocks
       T* out = filter + plan.filters.at[index] + (before + to) * taps.width;

@@ -154,7 +154,7 @@ void multiply_by_rows(const ConvWinogradPlan<T>& plan, const PanelTaps<T>& taps,
                       int64_t lanes) {
                     const WinogradGroup& group = plan.groups[index];
                     transform_rows(plan.row_transform(group), plan.column_transform(group), from,
-                                   row_pitch, column_pitch, kLanes<T>, lanes * width / kLanes<T>,
+                                   row_pitch, column_pitch, lanes * width / kLanes<T>,
                                    half + plan.halves.at[index] + to * width,
                                    plan.halves.pitch[index]);
                   });
