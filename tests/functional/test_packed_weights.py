@@ -55,16 +55,17 @@ def test_packed_filters_give_the_same_bits(name, layout, precision, isa, dtype, 
                 for _ in range(2):
                     assert np.array_equal(forward(x, packed, **case.window), y)
                     assert np.array_equal(backward(x.shape, packed, dy, **case.window), dx)
+        if isa == "reference":
+            return  # slow, and packs nothing
         many = change(np.concatenate([x] * 30))
-        forms = []
-        for _ in range(2):
-            for n in (0, 1):
-                assert np.array_equal(forward(x[:n], packed, **case.window), y[:n])
-            assert np.array_equal(forward(many, packed, **case.window)[-case.n :], y)
-            forms.append(packed.nbytes)
-        assert forms[0] == forms[1]  # one for few tiles, and one for many
-        if name in ("winograd", "1x1", "strided", "groups") and isa != "reference":
-            assert forms[0] > 0
+        for n in (0, 1):
+            assert np.array_equal(forward(x[:n], packed, **case.window), y[:n])
+        assert np.array_equal(forward(many, packed, **case.window)[-case.n :], y)
+        forms = packed.nbytes  # one for few tiles, and one for many
+        assert np.array_equal(forward(x[:1], packed, **case.window), y[:1])
+        assert packed.nbytes == forms
+        if name in ("winograd", "1x1", "strided", "groups"):
+            assert forms > 0
 
 
 @pytest.mark.parametrize("output_padding", [0, 1])
@@ -92,7 +93,7 @@ def test_packed_filters_with_an_epilogue_and_without_a_batch(isa, rng):
     assert np.array_equal(conv2d(x, PackedWeight(w), bias, **options), expected)
 
 
-@pytest.mark.parametrize("images", [1, 40])
+@pytest.mark.parametrize("images", [1, 20])
 @pytest.mark.parametrize("dtype", [np.float32, BFLOAT16])
 @pytest.mark.parametrize("special", [np.inf, np.nan])
 def test_packed_filters_leave_special_values_where_they_belong(special, dtype, images, isa, rng):
@@ -113,7 +114,7 @@ def test_filters_packed_by_a_large_batch_of_bfloat16(isa, rng):
     """Which is computed in portions."""
     if isa == "reference":
         pytest.skip("slow, and packs nothing")
-    x = rng.standard_normal((40, 64, 40, 40), np.float32).astype(BFLOAT16)
+    x = rng.standard_normal((16, 64, 40, 40), np.float32).astype(BFLOAT16)
     w = rng.standard_normal((64, 64, 3, 3), np.float32).astype(BFLOAT16)
     packed = PackedWeight(w)
     expected = conv2d(x, w)
