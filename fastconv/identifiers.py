@@ -39,11 +39,13 @@ def resolve(
     if isinstance(identifier, Mapping):
         cls = classes.get(identifier.get("class_name", ""))
         if cls is not None:
-            return cls.from_config(identifier.get("config", {}))  # type: ignore[no-any-return]
+            configured: _T = cls.from_config(identifier.get("config", {}))
+            return configured
     elif isinstance(identifier, str):
         make = {**by_name, **classes, **(aliases or {})}.get(key(identifier))
         if make is not None:
-            return make()  # type: ignore[no-any-return]
+            made: _T = make()
+            return made
     raise ValueError(
         f"{argument}: got {identifier!r}, expected {expected} or one of {', '.join(by_name)}"
     )

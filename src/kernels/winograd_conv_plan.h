@@ -82,7 +82,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     for (int i = 0; i < this->group_count; ++i)
       steps = max(steps, this->depth.taps * this->groups[i].terms * this->channel_blocks);
     // A tile summed directly takes one step a tap.
-    steps = max(steps, all_taps());
+    steps = max(steps, this->all_taps());
     if (in_registers)
       steps = ceil_div(steps * int64_t{sizeof(TapsStep)}, int64_t{sizeof(BatchStep)});
 
@@ -99,13 +99,9 @@ struct ConvWinogradPlan : WinogradPlan<T> {
   // All filters transformed.
   int64_t filters_size() const { return op.groups * this->panels * this->filters.size; }
   // Those of a panel as taps, and all; lanes that are phases are gathered from the weight.
-  int64_t panel_taps() const { return op.channels * all_taps() * kPanel<T>; }
+  int64_t panel_taps() const { return op.channels * this->all_taps() * kPanel<T>; }
   int64_t packed_taps() const {
     return this->merged_phases ? 0 : op.groups * this->panels * panel_taps();
-  }
-  int64_t all_taps() const {
-    const int64_t* kernel = this->p.kernel;
-    return kernel[0] * kernel[1] * kernel[2];
   }
   // Whether products of few tiles, of taps that lie evenly, can be made so
   // (winograd_taps_kernel.h). More passes over the tiles would transform the filters too often.
@@ -130,7 +126,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
   int64_t own_size() const {
     if (!data_resident) return this->data_size;
     if (!transforms_filters) return 0;
-    return in_registers ? kRegisterLanes * all_taps() * kPanel<T> : halves.size + row_filters;
+    return in_registers ? kRegisterLanes * this->all_taps() * kPanel<T> : halves.size + row_filters;
   }
   int64_t scratch_size() const {
     return round_up(this->patch_size, 16) + this->strip_size() + own_size() + sums_size + out_size +

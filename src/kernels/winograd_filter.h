@@ -22,8 +22,7 @@ inline void kernel_axes(const ConvParams& p, Axis (&axis)[kSpatial]) {
 // Elements of scratch for a panel's taps: a block of channels packed, and the taps of a term.
 template <class T>
 int64_t taps_scratch(const WinogradPlan<T>& plan) {
-  const int64_t* kernel = plan.p.kernel;
-  return (kernel[0] * kernel[1] * kernel[2] + kMostTaps * kMostTaps) * kChannelBlock * kPanel<T>;
+  return (plan.all_taps() + kMostTaps * kMostTaps) * kChannelBlock * kPanel<T>;
 }
 // For the taps of a term half transformed.
 template <class T>
@@ -112,8 +111,7 @@ template <class T>
 void pack_taps(const WinogradPlan<T>& plan, int64_t g, int64_t first, int64_t begin, int64_t end,
                T* packed) {
   const Operands<T>& op = plan.op;
-  const int64_t* kernel = plan.p.kernel;
-  const int64_t taps = kernel[0] * kernel[1] * kernel[2];
+  const int64_t taps = plan.all_taps();
   Axis axis[kSpatial];
   kernel_axes(plan.p, axis);
   pack_weight(packed, op.weight + g * op.weight_group_stride, op.weight_stride, axis, op.channels,
@@ -129,7 +127,7 @@ struct PanelTaps {
   const T* all;
   T* scratch;
   int64_t width = panel_width(plan.outputs, first, kLanes<T>);
-  int64_t taps = plan.p.kernel[0] * plan.p.kernel[1] * plan.p.kernel[2];
+  int64_t taps = plan.all_taps();
 
   // [tap][c][width], to stay in L1.
   const T* block(int64_t channel) const {

@@ -134,6 +134,7 @@ struct WinogradPlan {
   }
   // Products of an entry of the sums.
   int64_t k(const WinogradGroup& group) const { return depth.taps * group.terms * lanes; }
+  int64_t all_taps() const { return p.kernel[0] * p.kernel[1] * p.kernel[2]; }
   LaneRange all_lanes() const { return {0, lanes}; }
   LaneRange piece_at(int64_t lane) const { return {lane, min(lane + piece, lanes)}; }
   int64_t most_values() const {

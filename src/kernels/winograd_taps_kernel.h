@@ -65,12 +65,12 @@ struct TapsProduct {
   int64_t fetched;
 };
 
-// kRows taps of the rows' transform, F(m, r) of the columns.
-template <class T, int kRows, int m, int r, int tiles>
+// F(m, r) of the columns; the rows' transform has r taps as well.
+template <class T, int m, int r, int tiles>
 void taps_kernel(const TapsProduct<T>& product) {
   constexpr int n = m + r - 1;
   const int64_t width = product.width;
-  Vec<T> sum[n][tiles], row[kRows];
+  Vec<T> sum[n][tiles], row[r];
   FASTCONV_UNROLL
   for (int c = 0; c < n; ++c) {
     FASTCONV_UNROLL
@@ -79,7 +79,7 @@ void taps_kernel(const TapsProduct<T>& product) {
           product.accumulate ? load(product.sums + c * product.sums_pitch + t * width) : Vec<T>{};
   }
   FASTCONV_UNROLL
-  for (int i = 0; i < kRows; ++i) row[i] = broadcast(product.row[i]);
+  for (int i = 0; i < r; ++i) row[i] = broadcast(product.row[i]);
   int64_t odd[n / 2];
   FASTCONV_UNROLL
   for (int i = 0; i < n / 2; ++i) odd[i] = (2 * i + 1) * product.data_pitch * int64_t{sizeof(T)};
@@ -88,9 +88,9 @@ void taps_kernel(const TapsProduct<T>& product) {
   for (int64_t s = 0; s < product.count; ++s) {
     const TapsStep& step = product.steps[s];
     const char* data = reinterpret_cast<const char*>(product.data + step.data);
-    const T* taps[kRows];
+    const T* taps[r];
     FASTCONV_UNROLL
-    for (int i = 0; i < kRows; ++i) taps[i] = product.taps + step.taps + i * step.row_pitch;
+    for (int i = 0; i < r; ++i) taps[i] = product.taps + step.taps + i * step.row_pitch;
     const int64_t column = step.column_pitch;
     for (int64_t k = step.k; k > 0; --k) {
       Vec<T> half[r], value[n];
@@ -98,9 +98,9 @@ void taps_kernel(const TapsProduct<T>& product) {
       for (int j = 0; j < r; ++j) {
         Vec<T> even = {}, other = {};
         FASTCONV_UNROLL
-        for (int i = 0; i < kRows; i += 2) even += row[i] * load(taps[i] + j * column);
+        for (int i = 0; i < r; i += 2) even += row[i] * load(taps[i] + j * column);
         FASTCONV_UNROLL
-        for (int i = 1; i < kRows; i += 2) other += row[i] * load(taps[i] + j * column);
+        for (int i = 1; i < r; i += 2) other += row[i] * load(taps[i] + j * column);
         half[j] = even + other;
       }
       Lines<T, m, r>::apply(kWinograd<m, r>.g, half, value);
@@ -109,7 +109,7 @@ void taps_kernel(const TapsProduct<T>& product) {
       __builtin_prefetch(ahead, 0, 2);
       multiply_values<T, n, tiles>(sum, value, data, odd);
       FASTCONV_UNROLL
-      for (int i = 0; i < kRows; ++i) taps[i] += width;
+      for (int i = 0; i < r; ++i) taps[i] += width;
       data += sizeof(T);
       ahead += fetched;
     }
@@ -134,10 +134,10 @@ constexpr TapsKernels<T> make_taps_kernels() {
   constexpr int n = m + r - 1;
   constexpr int most = kValueSums / n < kMostTapsTiles ? kValueSums / n : kMostTapsTiles;
   TapsKernels<T> kernels = {m, r, most, {}};
-  if constexpr (most >= 1) kernels.at[0] = taps_kernel<T, r, m, r, 1>;
-  if constexpr (most >= 2) kernels.at[1] = taps_kernel<T, r, m, r, 2>;
-  if constexpr (most >= 3) kernels.at[2] = taps_kernel<T, r, m, r, 3>;
-  if constexpr (most >= 4) kernels.at[3] = taps_kernel<T, r, m, r, 4>;
+  if constexpr (most >= 1) kernels.at[0] = taps_kernel<T, m, r, 1>;
+  if constexpr (most >= 2) kernels.at[1] = taps_kernel<T, m, r, 2>;
+  if constexpr (most >= 3) kernels.at[2] = taps_kernel<T, m, r, 3>;
+  if constexpr (most >= 4) kernels.at[3] = taps_kernel<T, m, r, 4>;
   return kernels;
 }
 template <class T>
