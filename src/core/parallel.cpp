@@ -71,6 +71,15 @@ void leave_cpu(int cpu, int team) {
     sched_setaffinity(0, sizeof(allowed), &allowed);
 }
 
+// Tasks are handed out one at a time: cores of a shared machine are never equally fast. But each
+// worker begins with a share of its own, then helps with the others': in a network a core finds the
+// part of an image in its L2 that it wrote a layer before (ResNet-50 alone on two cores: 1 to 3 %).
+struct alignas(64) Share {
+  std::atomic<int64_t> next;
+  int64_t end;
+};
+constexpr int kMostShares = 64;  // of more workers some begin together
+
 // CPUs' worth of time a cgroup quota leaves, or a large number: v2 has "max 100000" or
 // "200000 100000" in one file, v1 has two files and -1 for no limit.
 int cgroup_cpus() {
@@ -147,8 +156,12 @@ void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int),
     } while (first < tasks && now() < end);
   }
   if (const int team = static_cast<int>(std::min<int64_t>(tasks - first, most)); team > 1) {
-    // Tasks are handed out one at a time: cores of a shared machine are never equally fast.
-    std::atomic<int64_t> next{first};
+    Share shares[kMostShares];
+    const int count = std::min(team, kMostShares);
+    for (int i = 0; i < count; ++i) {
+      shares[i].next.store(first + (tasks - first) * i / count, std::memory_order_relaxed);
+      shares[i].end = first + (tasks - first) * (i + 1) / count;
+    }
     const int callers_cpu = sched_getcpu();
     double done = 0, longest = 0;  // of the calling thread: its last task's end, its longest task
 #pragma omp parallel num_threads(team)
@@ -156,12 +169,16 @@ void parallel_run(int64_t tasks, int threads, void (*body)(void*, int64_t, int),
       const int worker = omp_get_thread_num();
       double time = worker == 0 ? now() : 0;
       if (worker > 0 && sched_getcpu() == callers_cpu) leave_cpu(callers_cpu, team);
-      for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
-        body(context, task, worker);
-        if (worker > 0) continue;
-        done = now();
-        longest = std::max(longest, done - time);
-        time = done;
+      for (int i = 0; i < count; ++i) {
+        Share& share = shares[(worker + i) % count];
+        for (int64_t task;
+             (task = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) {
+          body(context, task, worker);
+          if (worker > 0) continue;
+          done = now();
+          longest = std::max(longest, done - time);
+          time = done;
+        }
       }
     }
     if (const double end = now(); longest > 0) patience.shared(end - done - longest, end);

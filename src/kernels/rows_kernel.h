@@ -11,9 +11,13 @@
 //
 // Fourteen rows at a distance known at run time take seven registers: every multiple up to 13
 // is an odd one times 1, 2, 4 or 8, which an x86 address scales for nothing. Measured, AVX-512:
-// 279 GFLOP/s, as with constant distances. `ahead` is fetched a line for every k: a tile's
-// rows are as many lines as k has steps, so the next tile arrives while this one is computed
-// (256 channels, data in memory: 189 -> 276 GFLOP/s).
+// 279 GFLOP/s, as with constant distances.
+//
+// A line of memory is fetched for every k. First those of the residual and the outputs, which are
+// a tile's own: in a network they were written, or last used, layers ago, and lie in L3 at best
+// (a residual block's 64 to 256 channels at 56x56: FIGURES). Then what the caller
+// names: a tile's rows are as many lines as k has steps, so the next tile arrives while this one
+// is computed (256 channels, data in memory: 189 -> 276 GFLOP/s).
 #pragma once
 
 #include "kernels/brgemm.h"
@@ -25,6 +29,14 @@ namespace {
 // Rows of taps that lie in the padding have no step.
 struct RowStep {
   int64_t a, b, k;
+};
+
+constexpr int64_t kLineBytes = 64;
+
+// Lines of memory to be fetched, `step` bytes apart.
+struct Fetch {
+  const char* at;
+  int64_t step, lines;
 };
 
 // What becomes of a register tile: `out` and `residual` are at its first row and output.
@@ -90,6 +102,20 @@ FASTCONV_INLINE void finish_rows(Vec<T> (&sum)[MR][NV], const Finish<T>& f) {
   }
 }
 
+// What finish_rows will touch, a vector of all rows at a time; returns the end of the list.
+template <class T, int MR, int NV>
+FASTCONV_INLINE Fetch* fetch_finish(const Finish<T>& f, Fetch* to) {
+  const auto add = [&](const T* first, int64_t position) {
+    FASTCONV_UNROLL
+    for (int v = 0; v < NV; ++v)
+      *to++ = {reinterpret_cast<const char*>(first + v * kLanes<T>), position * int64_t{sizeof(T)},
+               MR};
+  };
+  if (f.residual != nullptr) add(f.residual, f.residual_position);
+  if (!f.streams) add(f.out, f.out_position);
+  return to;
+}
+
 // The element at row m of rows `distance` bytes apart, odd[i] being 2 i + 1 times that.
 template <int m>
 FASTCONV_INLINE int64_t row_at(const int64_t* odd) {
@@ -111,11 +137,12 @@ FASTCONV_INLINE void multiply_rows(Vec<T> (&sum)[MR][NV], const Vec<T> (&b)[NV],
 }
 
 // Rows of `start` are start_row apart: the tile's own, or 0 where it is one row of biases. Where
-// `finish` is null the sums go to the tile.
+// `finish` is null the sums go to the tile. Returns the first line from `ahead` on that was not
+// fetched.
 template <class T, int MR, int NV>
-void rows_kernel(T* tile, const T* start, int64_t start_row, const Finish<T>* finish, const T* a,
-                 int64_t distance, const T* b, const RowStep* steps, int64_t count,
-                 const char* ahead) {
+const char* rows_kernel(T* tile, const T* start, int64_t start_row, const Finish<T>* finish,
+                        const T* a, int64_t distance, const T* b, const RowStep* steps,
+                        int64_t count, const char* ahead) {
   constexpr int lanes = kLanes<T>;
   Vec<T> sum[MR][NV];
   FASTCONV_UNROLL
@@ -126,37 +153,56 @@ void rows_kernel(T* tile, const T* start, int64_t start_row, const Finish<T>* fi
   int64_t odd[(MR + 1) / 2];
   FASTCONV_UNROLL
   for (int i = 0; i < (MR + 1) / 2; ++i) odd[i] = (2 * i + 1) * distance * int64_t{sizeof(T)};
+  Fetch fetches[2 * NV + 1];
+  Fetch *fetch = fetches, *const last = finish == nullptr
+                                            ? fetches
+                                            : fetch_finish<T, MR, NV>(*finish, fetches);
+  *last = {ahead, kLineBytes, INT64_MAX};
   for (const RowStep* end = steps + count; steps != end; ++steps) {
     const char* a_k = reinterpret_cast<const char*>(a + steps->a);
     const T* b_k = b + steps->b * (NV * lanes);
-    const T* b_end = b_k + steps->k * (NV * lanes);
-    while (b_k != b_end) {
-      Vec<T> b_kv[NV];
-      FASTCONV_UNROLL
-      for (int v = 0; v < NV; ++v) b_kv[v] = load(b_k + v * lanes);
-      // Says that they may have changed: or compilers keep 2, 4, 8 times each beside them, in
-      // memory, whose reloads wait for the streamed stores of the tile before (2.9 -> 4.9 ms).
-      FASTCONV_UNROLL
-      for (int i = 0; i < (MR + 1) / 2; ++i) __asm__("" : "+r"(odd[i]));
-      __builtin_prefetch(ahead);
-      multiply_rows<T, MR, NV, 0>(sum, b_kv, a_k, odd);
-      ahead += 64;
-      a_k += sizeof(T);
-      b_k += NV * lanes;
+    for (int64_t left = steps->k; left > 0;) {
+      fetch += fetch->lines == 0;
+      const int64_t now = min(left, fetch->lines);
+      fetch->lines -= now;
+      left -= now;
+      const T* b_end = b_k + now * (NV * lanes);
+      const char* line = fetch->at;
+      const int64_t step = fetch->step;
+      fetch->at += now * step;
+      while (b_k != b_end) {
+        Vec<T> b_kv[NV];
+        FASTCONV_UNROLL
+        for (int v = 0; v < NV; ++v) b_kv[v] = load(b_k + v * lanes);
+        // Says that they may have changed: or compilers keep 2, 4, 8 times each beside them, in
+        // memory, whose reloads wait for the streamed stores of the tile before (2.9 -> 4.9 ms).
+        FASTCONV_UNROLL
+        for (int i = 0; i < (MR + 1) / 2; ++i) __asm__("" : "+r"(odd[i]));
+        __builtin_prefetch(line);
+        multiply_rows<T, MR, NV, 0>(sum, b_kv, a_k, odd);
+        line += step;
+        a_k += sizeof(T);
+        b_k += NV * lanes;
+      }
     }
   }
-  if (finish != nullptr) return finish_rows<T, MR, NV>(sum, *finish);
+  if (finish != nullptr) {
+    finish_rows<T, MR, NV>(sum, *finish);
+    return last->at;
+  }
   FASTCONV_UNROLL
   for (int m = 0; m < MR; ++m) {
     FASTCONV_UNROLL
     for (int v = 0; v < NV; ++v) store(tile + (m * NV + v) * lanes, sum[m][v]);
   }
+  return last->at;
 }
 
 template <class T>
-using RowsKernel = void (*)(T* tile, const T* start, int64_t start_row, const Finish<T>* finish,
-                            const T* a, int64_t distance, const T* b, const RowStep* steps,
-                            int64_t count, const char* ahead);
+using RowsKernel = const char* (*)(T* tile, const T* start, int64_t start_row,
+                                   const Finish<T>* finish, const T* a, int64_t distance,
+                                   const T* b, const RowStep* steps, int64_t count,
+                                   const char* ahead);
 
 // kRowsKernels<T>.at[vectors - 1][rows - 1]
 template <class T>
