@@ -4,8 +4,9 @@ Layers that compute one thing together are joined (`fastconv.layers.fusion` says
 is): a batch norm goes into the filters before it; a sum with another branch and the activation
 are applied while a convolution's result is stored; a concatenation is not computed where its
 parts are convolutions, which store into their places in it. Filters are packed once.
-Convolutions keep their results channels-last in memory, whatever the data format. A value's
-memory goes back to the library's pool with the last call that reads it.
+Convolutions keep their results channels-last in memory, whatever the data format, and positions
+of many channels a little apart. A value's memory goes back to the library's pool with the last
+call that reads it.
 
 Nothing is shared between runs but the packed filters, so any number of threads may run it.
 Weights are those of the moment it was made: `Model.infer` makes another when they have changed.
@@ -60,6 +61,7 @@ class PreparedModel:
         self.outputs = self._trace(model, self.inputs, model.input_shapes)
         steps.join(self.steps, self.outputs)
         steps.place(self.steps, self.outputs)
+        steps.spread(self.steps, self.outputs)
         for step in self.steps:
             step.run = _runner(step)
         self._free()
@@ -177,10 +179,10 @@ def _convolve(step: Step, form: Convolution) -> Callable[[dict[int, Array]], Arr
             found = windows.output_sizes(x.shape[2:], *geometry, step.layer.name)
             spatial = sizes[x.shape[2:]] = tuple(extent or 0 for extent in found)
         if place is None:
-            y = _core.empty((len(x), *spatial, filters), x.dtype)
+            y = _core.empty((len(x), *spatial, step.pitch), x.dtype)[..., :filters]
         else:
             if place.number not in values:
-                whole = _core.empty((len(x), *spatial, place.total), x.dtype)
+                whole = _core.empty((len(x), *spatial, step.pitch), x.dtype)[..., : place.total]
                 values[place.number] = whole if last else whole.transpose(first_axes)
             whole = values[place.number] if last else values[place.number].transpose(last_axes)
             y = whole[..., place.first : place.first + filters]

@@ -1,5 +1,6 @@
 """What predict runs: equal to the layers one by one, fewer steps, up to date."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,6 +16,7 @@ from fastconv.layers import (
     Conv3D,
     Dense,
     Flatten,
+    GlobalMaxPooling2D,
     Input,
     MaxPooling2D,
     ReLU,
@@ -149,6 +151,29 @@ def test_concatenations_of_other_things_are_computed():
     model = Model(x, [Concatenate()([y, pooled]), stacked, Concatenate()([twice, twice])])
     assert not any(step.place for step in PreparedModel(model).steps)
     check(model)
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize(("dtype", "channels"), [("float32", 512), ("float64", 256)])
+def test_positions_of_many_channels_lie_apart(data_format, dtype, channels):
+    """For 1x1 convolutions, beside sums and pools; other layers and callers get dense ones."""
+    options = {"data_format": data_format}
+    x = Input(shape((4, 4), 3, data_format), dtype=dtype)
+    y = Conv2D(channels, 1, **options)(x)
+    z = Add()([Conv2D(channels, 1, **options)(y), y])
+    parts = [Conv2D(channels // 2, 1, **options)(z) for _ in range(2)]
+    whole = Concatenate(axis(data_format))(parts)
+    near = Conv2D(1, 1, **options)(whole)
+    pooled = MaxPooling2D(2, **options)(whole)
+    last = Conv2D(channels, 1, **options)(pooled)
+    wide = Conv2D(1, 2, **options)(Conv2D(channels, 1, **options)(pooled))
+    flat = Flatten()(Conv2D(channels, 1, **options)(pooled))
+    model = Model(x, [last, flat, near, wide, GlobalMaxPooling2D(**options)(whole)])
+    check(model)
+    item = np.dtype(dtype).itemsize
+    apart = channels + 64 // item
+    found = Counter(step.pitch for step in PreparedModel(model).steps if step.pitch)
+    assert found == {apart: 4, channels: 3, 1: 2}
 
 
 def test_predictions_follow_the_weights():
