@@ -70,7 +70,7 @@ void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threa
         for (int i = 0; i < plan.group_count; ++i) {
           multiply_tiles(plan, i, depth, plan.tile_count(block), width, scratch.own, filter,
                          scratch.steps, scratch.sums);
-          finish_group(plan, block, i, first, scratch.sums, scratch);
+          finish_group(plan, block, depth, i, first, scratch.sums, scratch);
         }
         if (plan.merged_phases && panel + 1 < plan.panels) continue;
         finish_outputs(plan, block, depth, plan.merged_phases ? 0 : first, scratch);
@@ -117,7 +117,7 @@ void run_filter_panels(const ConvWinogradPlan<T>& plan, char* workspace, int thr
       const T* sums = scratch.sums + index * plan.image_tiles() * width;
       clear_broken(plan, block, scratch);
       for (int i = 0; i < plan.group_count; ++i)
-        finish_group(plan, block, i, first, sums + i * plan.group_sums, scratch);
+        finish_group(plan, block, 0, i, first, sums + i * plan.group_sums, scratch);
       finish_outputs(plan, block, 0, first, scratch);
     }
   });
