@@ -51,6 +51,19 @@ def test_threads_do_not_change_a_convolution(name, layout, isa, dtype):
     )
 
 
+def test_every_task_is_done_by_more_workers_than_begin_apart(isa, rng):
+    """Up to 64 workers begin with tasks of their own; 100 share those."""
+    x = rng.standard_normal((300, 8, 14, 14)).astype(np.float32)
+    w = rng.standard_normal((8, 8, 3, 3)).astype(np.float32)
+    with runtime.threads(1):
+        expected = functional.conv2d(x, w)
+    with runtime.threads(100):
+        for _ in range(3):
+            result = np.full_like(expected, np.nan)
+            functional.conv2d(x, w, out=result)
+            assert same_bits(result, expected)
+
+
 def test_threads_do_not_change_the_other_operations(isa, dtype, rng):
     x = rng.standard_normal((8, 48, 40, 41)).astype(dtype)
     dy = rng.standard_normal(x.shape).astype(dtype)
