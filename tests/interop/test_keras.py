@@ -5,13 +5,14 @@ Keras on JAX, whose convolutions follow TensorFlow's rules of padding where PyTo
 
 from __future__ import annotations
 
+import math
 import os
 
 import numpy as np
 import pytest
 from layer_cases import CASES, label
 
-from fastconv import constraints, initializers, layers, regularizers
+from fastconv import constraints, initializers, layers, regularizers, utils
 
 jax = pytest.importorskip("jax")
 os.environ["KERAS_BACKEND"] = "jax"
@@ -180,9 +181,13 @@ DRAWN += ["variance_scaling", "normal", "uniform", "HeNormal"]
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("shape", [(3, 3, 40, 60), (300, 200)])
 def test_distributions(name, shape):
+    utils.set_random_seed(0)
+    keras.utils.set_random_seed(0)
     mine, theirs = initializers.get(name)(shape), np.asarray(keras.initializers.get(name)(shape))
-    assert abs(mine.mean() - theirs.mean()) < 0.02 * theirs.std()
-    assert mine.std() == pytest.approx(theirs.std(), rel=0.02)
+    # Five standard errors of the difference of two means, and of two deviations.
+    error = 5 / math.sqrt(mine.size)
+    assert abs(mine.mean() - theirs.mean()) < math.sqrt(2) * error * theirs.std()
+    assert mine.std() == pytest.approx(theirs.std(), rel=error)
     if name not in ("random_normal", "normal", "orthogonal"):
         assert np.abs(mine).max() == pytest.approx(np.abs(theirs).max(), rel=0.15)
 
