@@ -14,6 +14,13 @@
 // The order of summation is that of the list, whatever MR, NV or how a caller cuts the list
 // (an accumulating call continues where the last one stopped, in the same precision): the
 // bits of an element do not depend on the blocking around it.
+//
+// Lines are fetched between the products, which wait for nothing but memory. One a k from `ahead`
+// on, into L2: what the caller multiplies next. And into L1, where rows are lines apart, those of
+// the next step: as many as the tile has rows, and a step has no fewer k. An operand in L3 held
+// products of Winograd's up by half, the more where another thread shares the core: two threads of
+// Cascade Lake, ms without either, with `ahead` and with both, (4, 512, 28, 512) 3x3: 32.1, 29.1,
+// 24.7; (8, 128, 56, 128) stride 2: 9.2, 8.0, 7.4.
 #pragma once
 
 #include "simd/vec.h"
@@ -24,6 +31,8 @@ namespace {
 struct BatchStep {
   int64_t offset, k;
 };
+
+constexpr int64_t kLineBytes = 64;
 
 // Register tile, rows x vectors: MR * NV accumulators, NV for b, one for the broadcast where
 // the instruction set cannot take it from memory.
@@ -43,8 +52,9 @@ constexpr int kPanel = kMaxVecs * kLanes<T>;  // columns of a full tile
 
 template <class T, int kRow, int MR, int NV>
 void micro_kernel(T* tile, bool accumulate, const T* a, int64_t a_stride, const T* b,
-                  const BatchStep* steps, int64_t count) {
+                  const BatchStep* steps, int64_t count, const void* ahead) {
   constexpr int lanes = kLanes<T>;
+  constexpr bool rows_are_lines = kRow * int64_t{sizeof(T)} >= kLineBytes;
   Vec<T> sum[MR][NV];
   FASTCONV_UNROLL
   for (int m = 0; m < MR; ++m) {
@@ -52,9 +62,18 @@ void micro_kernel(T* tile, bool accumulate, const T* a, int64_t a_stride, const 
     for (int v = 0; v < NV; ++v)
       sum[m][v] = accumulate ? load(tile + (m * NV + v) * lanes) : Vec<T>{};
   }
+  const char* line = static_cast<const char*>(ahead);
+  const T* const next_tile = a + (count > 0 ? steps->offset : 0) + MR * kRow;
   for (const BatchStep* end = steps + count; steps != end; ++steps) {
     const T* a_k = a + steps->offset;
+    const T* a_next = steps + 1 != end ? a + steps[1].offset : next_tile;
     for (int64_t k = steps->k; k > 0; --k) {
+      __builtin_prefetch(line, 0, 2);
+      line += kLineBytes;
+      if constexpr (rows_are_lines) {
+        __builtin_prefetch(a_next);
+        a_next += kRow;
+      }
       Vec<T> b_k[NV];
       FASTCONV_UNROLL
       for (int v = 0; v < NV; ++v) b_k[v] = load(b + v * lanes);
@@ -77,7 +96,7 @@ void micro_kernel(T* tile, bool accumulate, const T* a, int64_t a_stride, const 
 
 template <class T>
 using MicroKernel = void (*)(T* tile, bool accumulate, const T* a, int64_t a_stride, const T* b,
-                             const BatchStep* steps, int64_t count);
+                             const BatchStep* steps, int64_t count, const void* ahead);
 
 // kMicroKernels<T, kRow>.at[vectors - 1][rows - 1]
 template <class T>

@@ -172,7 +172,7 @@ void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const 
             const T* a = from + kd * plan.slice_pitch + kh * row_step + run * column_step;
             tiling.for_each([&](int64_t begin, int64_t size) {
               kernels[size - 1](sum + begin * width, true, a + begin, p.stride[2] * column_pitch,
-                                panel, steps, block.rows);
+                                panel, steps, block.rows, panel);
               next_x.fetch(x_share);
               next_y.fetch(y_share);
             });

@@ -84,7 +84,7 @@ struct FromPlanar {
       const T* a = input.data + row * input.row;
       tiling.for_each([&](int64_t begin, int64_t size) {
         kernels[size - 1](tile + (row * block.columns + begin) * panel.width, first > 0, a + begin,
-                          input.k, panel.weight, steps, last - first);
+                          input.k, panel.weight, steps, last - first, panel.weight);
       });
     }
   }

@@ -42,7 +42,7 @@ void probe_micro_kernel(const ProbeArgs<T>& args) {
     for (T& value : b) value = T(0.5);
     const BatchStep step = {0, kDepth};
     for (int64_t i = 0; i < args.repeats * kRound; ++i) {
-      micro_kernel<T, 1, kMaxRows, kMaxVecs>(tile, false, a, kMaxRows, b, &step, 1);
+      micro_kernel<T, 1, kMaxRows, kMaxVecs>(tile, false, a, kMaxRows, b, &step, 1, b);
       __asm__ volatile("" : : "r"(tile) : "memory");
     }
   });

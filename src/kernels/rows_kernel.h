@@ -31,8 +31,6 @@ struct RowStep {
   int64_t a, b, k;
 };
 
-constexpr int64_t kLineBytes = 64;
-
 // Lines of memory to be fetched, `step` bytes apart.
 struct Fetch {
   const char* at;

@@ -98,7 +98,7 @@ void repair_tiles(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64
             const int64_t lanes = plan.merged_phases ? op.outputs : width;
             for (int64_t m = 0; m < lanes; ++m) scratch.direct[m] = out[m];
             kernel(scratch.direct, channel > 0, scratch.patch, 1, scratch.packed, scratch.steps,
-                   count);
+                   count, scratch.packed);
             for (int64_t m = 0; m < lanes; ++m) out[m] = scratch.direct[m];
           }
         }

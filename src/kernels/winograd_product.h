@@ -37,15 +37,21 @@ int64_t tile_steps(const ConvWinogradPlan<T>& plan, const WinogradGroup& group, 
   return count;
 }
 
-// sums[tile][width] (+)= the product of one xi.
+// sums[tile][width] (+)= the product of one xi. Those of the next begin at next_filter, unless that
+// is null, and next_data.
 template <class T>
 FASTCONV_INLINE void multiply_entry(const Tiling& tiling, int64_t width, bool accumulate,
                                     const T* data, const T* filter, const BatchStep* steps,
-                                    int64_t count, T* sums) {
+                                    int64_t count, int64_t k, const T* next_filter,
+                                    const T* next_data, T* sums) {
   const MicroKernel<T>* kernels = kMicroKernels<T, kLaneBlock>.at[width / kLanes<T> - 1];
+  // A kernel fetches k lines.
+  int64_t filter_calls = next_filter == nullptr ? 0 : ceil_div(width * sizeof(T), kLineBytes);
+  const T* ahead = filter_calls > 0 ? next_filter : next_data;
   tiling.for_each([&](int64_t begin, int64_t size) {
     kernels[size - 1](sums + begin * width, accumulate, data + begin * kLaneBlock, 1, filter, steps,
-                      count);
+                      count, ahead);
+    ahead = --filter_calls == 0 ? next_data : ahead + k * kLineBytes / int64_t{sizeof(T)};
   });
 }
 
@@ -59,10 +65,14 @@ void multiply_tiles(const ConvWinogradPlan<T>& plan, int index, int64_t slice, i
   data += plan.family_at[group.row_kind][group.column_kind];
   filter += plan.filters.at[index];
   const Tiling tiling(tiles);
-  for (int64_t xi = 0; xi < plan.values(group); ++xi)
-    multiply_entry(tiling, width, false, data + xi * data_pitch,
-                   filter + xi * plan.filters.pitch[index], steps, count,
-                   sums + xi * plan.sums_pitch);
+  const int64_t filter_pitch = plan.filters.pitch[index];
+  for (int64_t xi = 0; xi < plan.values(group); ++xi) {
+    multiply_entry(tiling, width, false, data, filter, steps, count, plan.k(group),
+                   filter + filter_pitch, data + data_pitch, sums);
+    data += data_pitch;
+    filter += filter_pitch;
+    sums += plan.sums_pitch;
+  }
 }
 
 // Bytes fetched for every k: two lines, which come together.
@@ -171,8 +181,8 @@ void multiply_by_rows(const ConvWinogradPlan<T>& plan, const PanelTaps<T>& taps,
         columns.filter(of_row, pitch, kLanes<T>, row_filters, pitch, kLanes<T>,
                        group.terms * piece.size() * width / kLanes<T>);
         for (int64_t c = 0; c < columns.n; ++c, row += data_pitch, sums += plan.sums_pitch)
-          multiply_entry(tiling, width, channel > 0, row, row_filters + c * pitch, scratch.steps,
-                         count, sums);
+          multiply_entry<T>(tiling, width, channel > 0, row, row_filters + c * pitch, scratch.steps,
+                            count, group.terms * piece.size(), nullptr, row + data_pitch, sums);
       }
     }
   }

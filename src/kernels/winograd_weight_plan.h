@@ -17,11 +17,14 @@ struct WinogradWeightPlan : WinogradPlan<T> {
   static constexpr int64_t kPackedPanels = 4;  // of y at once: patch and grads in L2
   // Enough to keep a machine busy, of at most so many blocks of channels: sums in L2.
   static constexpr int64_t kTasks = 12, kTaskBlocks = 4;
+  // Pieces of the products of a chunk, at least: entries of the transforms are 16 to 81.
+  static constexpr int64_t kPieces = 48;
 
   int64_t chunk_blocks, chunks;               // blocks of a chunk, of one group
   int64_t task_blocks, channel_tasks, tasks;  // blocks of channels of a task; tasks of a group
   int64_t grads_pitch[kMostGroups], grads_at[kMostGroups], grads_size;
   int64_t sums_at[kMostGroups], sums_size;  // of a task
+  int64_t entries, parts;  // of all groups; pieces that an entry's products are cut into
   int64_t y_patch_size;
   size_t data_start, grads_start, sums_start, worker_at, worker_bytes, total_bytes;
 
@@ -66,16 +69,18 @@ struct WinogradWeightPlan : WinogradPlan<T> {
       --task_blocks;
     channel_tasks = ceil_div(this->channel_blocks, task_blocks);
     tasks = this->panels * channel_tasks;
-    grads_size = sums_size = 0;
+    grads_size = sums_size = entries = 0;
     for (int i = 0; i < this->group_count; ++i) {
       const WinogradGroup& group = this->groups[i];
       grads_at[i] = grads_size;
       grads_pitch[i] = odd_lines<T>(this->panels * this->depths * this->tiles * kPanel<T>);
       grads_size += this->values(group) * grads_pitch[i];
+      entries += this->values(group);
       sums_at[i] = sums_size;
       sums_size += this->values(group) * sums_pitch(group);
     }
     y_patch_size = block_rows() * block_columns() * min(kPackedPanels, this->panels) * kPanel<T>;
+    parts = min(tasks, ceil_div(kPieces, entries));
 
     Regions regions;
     data_start = regions.reserve(this->data_size * item);
@@ -85,10 +90,12 @@ struct WinogradWeightPlan : WinogradPlan<T> {
     worker_bytes = static_cast<size_t>(
         round_up((patch_room() + strip_room() + sums_room() + packed_room()) * item, 64) +
         round_up(this->depths * static_cast<int64_t>(sizeof(BatchStep)), 64));
-    const int64_t most_tasks = max(tasks, 2 * chunk_blocks);
+    const int64_t most_tasks = max(max(tasks, chunks > 1 ? entries * parts : 0), 2 * chunk_blocks);
     total_bytes =
         worker_at + worker_bytes * static_cast<size_t>(min(args.exec.threads, most_tasks));
   }
+  int64_t panel_of(int64_t task) const { return task / channel_tasks; }
+  int64_t first_block_of(int64_t task) const { return task % channel_tasks * task_blocks; }
   int64_t all_sums_bytes() const {
     int64_t size = 0;
     for (int i = 0; i < this->group_count; ++i)
