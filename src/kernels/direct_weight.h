@@ -155,8 +155,10 @@ void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const 
     const Tiling tiling(run_rows);
     const int64_t calls =
         plan.taps / (dense ? p.kernel[2] : 1) * tiling.tiles * ceil_div(owned.outputs, kPanel<T>);
-    const int64_t x_share = ceil_div(next_x.lines(), calls);
-    const int64_t y_share = ceil_div(next_y.lines(), calls);
+    const int64_t positions = block.rows * block.columns;
+    const bool long_x = next_x.has_runs_of(positions), long_y = next_y.has_runs_of(positions);
+    const int64_t x_share = long_x ? 0 : ceil_div(next_x.lines(), calls);
+    const int64_t y_share = long_y ? 0 : ceil_div(next_y.lines(), calls);
     T* sum = sums;
     for (int64_t m = 0; m < owned.outputs; m += kPanel<T>) {
       const int64_t width = panel_width(owned.outputs, m, kLanes<T>);
@@ -171,8 +173,13 @@ void accumulate(const DirectWeightPlan<T>& plan, const ConvArgs<T>& args, const 
           for (int64_t run = 0; run < runs; ++run) {
             const T* a = from + kd * plan.slice_pitch + kh * row_step + run * column_step;
             tiling.for_each([&](int64_t begin, int64_t size) {
+              const void* ahead = panel;
+              if (long_x && next_x.lines() > 0)
+                ahead = next_x.take(positions);
+              else if (long_y && next_y.lines() > 0)
+                ahead = next_y.take(positions);
               kernels[size - 1](sum + begin * width, true, a + begin, p.stride[2] * column_pitch,
-                                panel, steps, block.rows, panel);
+                                panel, steps, block.rows, ahead);
               next_x.fetch(x_share);
               next_y.fetch(y_share);
             });
