@@ -46,7 +46,8 @@ FASTCONV_INLINE void multiply_entry(const Tiling& tiling, int64_t width, bool ac
                                     const T* next_data, T* sums) {
   const MicroKernel<T>* kernels = kMicroKernels<T, kLaneBlock>.at[width / kLanes<T> - 1];
   // A kernel fetches k lines.
-  int64_t filter_calls = next_filter == nullptr ? 0 : ceil_div(width * sizeof(T), kLineBytes);
+  int64_t filter_calls =
+      next_filter == nullptr ? 0 : ceil_div(width * int64_t{sizeof(T)}, kLineBytes);
   const T* ahead = filter_calls > 0 ? next_filter : next_data;
   tiling.for_each([&](int64_t begin, int64_t size) {
     kernels[size - 1](sums + begin * width, accumulate, data + begin * kLaneBlock, 1, filter, steps,
