@@ -49,7 +49,9 @@ def check(model, batch=3):
     for result, want, shape in zip(results, expected, model.output_shapes, strict=True):
         assert result.shape == want.shape == (batch, *shape[1:])
         assert result.dtype == model.dtype
-        np.testing.assert_allclose(result, want, rtol=tolerance, atol=tolerance)
+        # Errors are those of the largest output: of sums of hundreds of channels some cancel.
+        largest = max(1, np.abs(want).max(initial=0))
+        np.testing.assert_allclose(result, want, rtol=tolerance, atol=tolerance * largest)
 
 
 def axis(data_format):
