@@ -48,18 +48,17 @@ void make_offsets(const PositionsPlan<T>& plan, const Phase& phase, const Axis* 
                                                             plan.whole_tap(phase, 2, kw));
 }
 
-// out[m, i] = activation(tile[m][i] + bias[m] + residual[m, i])
+// out[m, i] = activation(tile[m][i] + residual[m, i])
 template <class T>
 void store_positions(const T* tile, int64_t pitch, int64_t outputs, int64_t positions,
-                     const T* bias, Strided<const T> residual, Strided<T> out,
-                     const Activation& activation) {
+                     Strided<const T> residual, Strided<T> out, const Activation& activation) {
   for (int64_t m = 0; m < outputs; ++m) {
     const T* from = tile + m * pitch;
     const T* add = residual.data != nullptr ? residual.data + m * residual.channel : nullptr;
     T* to = out.data + m * out.channel;
     for (int64_t i = 0; i < positions; i += kLanes<T>) {
       const int64_t count = min(kLanes<T>, positions - i);
-      Vec<T> x = load(from + i) + bias[m];
+      Vec<T> x = load(from + i);
       if (add != nullptr)
         x += residual.position == 1
                  ? load_lanes(add + i, 0, count, T(0))
@@ -95,14 +94,14 @@ void run_block(const PositionsPlan<T>& plan, const Phase& phase, const Axis* pac
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t begin = vecs * i / tiles, end = vecs * (i + 1) / tiles;
         const int64_t at = begin * kLanes<T>;
-        kPositionsKernels<T>.at[outputs - 1][end - begin - 1](tile, a, b + at, offsets, count);
+        kPositionsKernels<T>.at[outputs - 1][end - begin - 1](tile, bias, a, b + at, offsets,
+                                                              count);
         const Strided<const T> add = {
             residual.data != nullptr ? residual.data + at * residual.position : nullptr,
             residual.channel, residual.position};
-        store_positions(tile, (end - begin) * kLanes<T>, outputs,
-                        min(end * kLanes<T>, block.columns) - at, bias, add,
-                        {out.data + at * out.position, out.channel, out.position, out.streams},
-                        op.activation);
+        store_positions(
+            tile, (end - begin) * kLanes<T>, outputs, min(end * kLanes<T>, block.columns) - at, add,
+            {out.data + at * out.position, out.channel, out.position, out.streams}, op.activation);
       }
     }
   }

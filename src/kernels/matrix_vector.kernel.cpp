@@ -1,13 +1,14 @@
 // Dense layers for a few rows, forward and gradient of the input: a matrix times vectors.
 //
-//   y[n, m] = act(sum over k of a[m, k] * x[n, k] + bias[m] + residual[n, m]),   n < 1 to 4
+//   y[n, m] = act(bias[m] + sum over k of a[m, k] * x[n, k] + residual[n, m]),   n < 1 to 4
 //   a (M, K) contiguous along k or along m
 //
 // Every element of the matrix is used once a row, so there is nothing to pack: it streams from
 // memory through the registers, and memory is the limit. One task owns some m, for all n.
 //
-// The sum of an output goes over k in its order, one multiply-add after the other, as in the
-// convolution that computes the layer for more rows: a row's bits do not depend on its batch.
+// The sum of an output begins with the bias and goes over k in its order, one multiply-add after
+// the other, as in every convolution that computes the layer for more rows: a row's bits do not
+// depend on its batch.
 // So lanes are outputs, also where a is contiguous along k: there, a square block of it is
 // transposed in registers, four two-source permutes for a vector from memory.
 #include "dispatch/kernel_export.h"
@@ -26,19 +27,22 @@ constexpr int64_t kRowBytes = 4096;
 // Bytes between a load and its prefetch where a block has a line of each of many rows.
 constexpr int64_t kAheadBytes = 512;
 
+// What the sums of outputs [first, first + lanes) begin with.
+template <class T>
+FASTCONV_INLINE Vec<T> load_bias(const MatrixVectorArgs<T>& args, int64_t first, int64_t count) {
+  if (args.bias == nullptr) return Vec<T>{};
+  const int64_t step = args.bias_stride;
+  return load_spaced_lanes<Step::kAny>(args.bias + first * step, step, 0, count, T{0});
+}
+
 // y[n, first + lane] from finished sums, for `count` lanes.
 template <class T>
 FASTCONV_INLINE void finish(const MatrixVectorArgs<T>& args, int64_t n, int64_t first, Vec<T> sum,
                             int64_t count) {
-  const int64_t bias_step = args.bias_stride, residual_step = args.residual_stride[1];
-  Vec<T> bias = {};
-  if (args.bias != nullptr)
-    bias = load_spaced_lanes<Step::kAny>(args.bias + first * bias_step, bias_step, 0, count, T{0});
-  sum += bias;
+  const int64_t step = args.residual_stride[1];
   if (args.residual != nullptr)
-    sum += load_spaced_lanes<Step::kAny>(
-        args.residual + n * args.residual_stride[0] + first * residual_step, residual_step, 0,
-        count, T{0});
+    sum += load_spaced_lanes<Step::kAny>(args.residual + n * args.residual_stride[0] + first * step,
+                                         step, 0, count, T{0});
   store_spaced(args.y + n * args.y_stride[0] + first * args.y_stride[1], args.y_stride[1],
                activate<T>(sum, args.activation), count);
 }
@@ -51,7 +55,9 @@ void multiply_rows(const MatrixVectorArgs<T>& args, int64_t first, int64_t count
   const T* row[L];
   for (int m = 0; m < L; ++m)  // rows beyond the last are the last again, and not stored
     row[m] = args.a + (first + clamp(m, 0, count - 1)) * args.a_stride[0];
-  Vec<T> sum[kRows] = {};
+  Vec<T> sum[kRows];
+  FASTCONV_UNROLL
+  for (int n = 0; n < kRows; ++n) sum[n] = load_bias(args, first, count);
   const auto add = [&](const Vec<T>(&block)[L], int64_t k, int64_t columns) {
     FASTCONV_UNROLL
     for (int n = 0; n < kRows; ++n) {
@@ -92,7 +98,8 @@ void multiply_columns(const MatrixVectorArgs<T>& args, int64_t first, int64_t co
   constexpr int L = kLanes<T>, kDepth = 4;  // rows of a between a load and a store of the sums
   alignas(64) T sums[kRows][kRowBytes / sizeof(T)];
   for (int n = 0; n < kRows; ++n)
-    for (int64_t i = 0; i < count; i += L) store(sums[n] + i, Vec<T>{});
+    for (int64_t i = 0; i < count; i += L)
+      store(sums[n] + i, load_bias(args, first + i, clamp(count - i, 0, L)));
   const T* a = args.a + first;
   const auto add = [&](int64_t k, auto depth) {
     constexpr int D = decltype(depth)::value;

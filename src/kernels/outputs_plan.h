@@ -140,8 +140,7 @@ struct BlockInput {
 template <class T>
 void store_block(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
                  const Panel<T>& panel, const T* tile) {
-  static constexpr T kZeros[kPanel<T>] = {};
-  const T* bias = plan.from_rows ? kZeros : panel.bias;  // where sums do not start from it
+  static constexpr T bias[kPanel<T>] = {};  // the sums started from it
   const int64_t channel = block.g * plan.op.outputs + panel.first;
   const Strided<T> out = plan.out_row(phase, block, channel, 0);
   const Strided<const T> residual = plan.residual_row(phase, block, channel, 0);

@@ -72,7 +72,8 @@ struct FromPlanar {
     }
   }
 
-  // tile[row][column][width] (+)= the sums over one group of steps.
+  // tile[row][column][width] (+)= the sums over one group of steps; the first begin with the
+  // biases, as those of FromRows do.
   static void multiply(const OutputsPlan<T>& plan, const Phase& phase, const Block& block,
                        const BlockInput<T>& input, const Panel<T>& panel, int64_t first,
                        int64_t last, void* scratch, T* tile) {
@@ -83,8 +84,13 @@ struct FromPlanar {
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* a = input.data + row * input.row;
       tiling.for_each([&](int64_t begin, int64_t size) {
-        kernels[size - 1](tile + (row * block.columns + begin) * panel.width, first > 0, a + begin,
-                          input.k, panel.weight, steps, last - first, panel.weight);
+        T* sums = tile + (row * block.columns + begin) * panel.width;
+        if (first == 0)
+          for (int64_t i = 0; i < size * panel.width; i += panel.width)
+            for (int64_t m = 0; m < panel.width; m += kLanes<T>)
+              store(sums + i + m, load(panel.bias + m));
+        kernels[size - 1](sums, true, a + begin, input.k, panel.weight, steps, last - first,
+                          panel.weight);
       });
     }
   }

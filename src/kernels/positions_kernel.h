@@ -1,6 +1,7 @@
 // The register tile of direct_positions.h: up to 4 outputs x 8 vectors of one row of positions.
 //
-//   tile[m, i] = sum over k of a[k, m] * b[offsets[k] + i],   k the channels and taps of a group
+//   tile[m, i] = bias[m] + sum over k of a[k, m] * b[offsets[k] + i]
+//   k the channels and taps of a group
 //
 // The operands change sides: a row of the packed planar patch is the vector operand, one
 // unaligned load a tap and channel, and the filters are broadcast. A row of 56 columns wastes half
@@ -38,11 +39,17 @@ FASTCONV_INLINE void keep_in_register(Vec<T>& v) {
 #endif
 }
 
-// tile[m, i] = sum over k in [0, count) of a[k, m] * b[offsets[k] + i]
+// tile[m, i] = bias[m] + sum over k in [0, count) of a[k, m] * b[offsets[k] + i]
 template <class T, int MR, int NV>
-void positions_kernel(T* tile, const T* a, const T* b, const int64_t* offsets, int64_t count) {
+void positions_kernel(T* tile, const T* bias, const T* a, const T* b, const int64_t* offsets,
+                      int64_t count) {
   constexpr int lanes = kLanes<T>;
-  Vec<T> sum[MR][NV] = {};
+  Vec<T> sum[MR][NV];
+  FASTCONV_UNROLL
+  for (int m = 0; m < MR; ++m) {
+    FASTCONV_UNROLL
+    for (int v = 0; v < NV; ++v) sum[m][v] = broadcast(bias[m]);
+  }
   for (int64_t k = 0; k < count; ++k) {
     const T* b_k = b + offsets[k];
     Vec<T> a_k[MR];
@@ -64,8 +71,8 @@ void positions_kernel(T* tile, const T* a, const T* b, const int64_t* offsets, i
 }
 
 template <class T>
-using PositionsKernel = void (*)(T* tile, const T* a, const T* b, const int64_t* offsets,
-                                 int64_t count);
+using PositionsKernel = void (*)(T* tile, const T* bias, const T* a, const T* b,
+                                 const int64_t* offsets, int64_t count);
 
 // kPositionsKernels<T>.at[outputs - 1][vectors - 1], for as many vectors as have registers.
 template <class T>

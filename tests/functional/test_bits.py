@@ -140,23 +140,42 @@ def test_a_batch_does_not_change_its_images(name, layout, isa, dtype):
     rng = np.random.default_rng(7)
     x, dy = (LAYOUTS[layout](rng.standard_normal(s).astype(dtype)) for s in shapes)
     w = rng.standard_normal(case.weight_shape).astype(dtype)
-    y = CONV[nd](x, w, **case.window)
+    b = rng.standard_normal(case.oc).astype(dtype)
+    y = CONV[nd](x, w, b, **case.window)
     dx = CONV_INPUT[nd](x.shape, w, dy, **case.window)
     for part in (slice(0, 1), slice(3, 4), slice(1, 4)):
-        assert same_bits(CONV[nd](x[part], w, **case.window), y[part])
+        assert same_bits(CONV[nd](x[part], w, b, **case.window), y[part])
         alone = CONV_INPUT[nd](x[part].shape, w, dy[part], **case.window)
         assert same_bits(alone, dx[part])
-    assert same_bits(CONV[nd](x[2], w, **case.window), y[2])
+    assert same_bits(CONV[nd](x[2], w, b, **case.window), y[2])
 
 
-def test_a_batch_does_not_change_its_rows(isa, dtype, rng):
-    x = rng.standard_normal((37, 150)).astype(dtype)
-    w = rng.standard_normal((65, 150)).astype(dtype)
-    dy = rng.standard_normal((37, 65)).astype(dtype)
-    y, dx = functional.linear(x, w), grad.linear_input(dy, w)
-    for rows in (slice(0, 1), slice(20, 21), slice(36, 37), slice(3, 30)):
-        assert same_bits(functional.linear(x[rows], w), y[rows])
-        assert same_bits(grad.linear_input(dy[rows], w), dx[rows])
+@pytest.mark.parametrize("activation", [None, "relu", "sigmoid"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("columns", [1, 2, 15, 17, 150, 700])
+def test_a_batch_does_not_change_its_rows(columns, order, activation, isa, dtype, rng):
+    """Rows are positions to some kernels, and a few of them vectors: all begin with the bias."""
+    for outputs in (1, 2, 3, 4, 8, 9, 65):
+        x, w, b, residual, dy = (
+            rng.standard_normal(shape).astype(dtype, order=order)
+            for shape in (
+                (37, columns),
+                (outputs, columns),
+                outputs,
+                (37, outputs),
+                (37, outputs),
+            )
+        )
+        options = {"bias": b, "activation": activation}
+        y = functional.linear(x, w, **options)
+        sums = functional.linear(x, w, residual=residual, **options)
+        dx = grad.linear_input(dy, w)
+        for first, count in ((0, 1), (36, 1), (20, 2), (5, 4), (9, 5), (3, 9), (3, 30)):
+            rows = slice(first, first + count)
+            assert same_bits(functional.linear(x[rows], w, **options), y[rows])
+            alone = functional.linear(x[rows].copy(), w, residual=residual[rows], **options)
+            assert same_bits(alone, sums[rows])
+            assert same_bits(grad.linear_input(dy[rows], w), dx[rows])
 
 
 @pytest.mark.parametrize("name", ["3x3", "1x1", "groups", "one image"])

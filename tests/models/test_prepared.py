@@ -225,9 +225,12 @@ def test_many_threads_predict_at_once():
         np.testing.assert_array_equal(result, want)
 
 
-def test_an_image_alone_and_in_a_batch():
-    model = residual("channels_last", "float32")
-    (x,) = random(model, 5)
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("make", [inception, residual])
+def test_an_image_alone_and_in_a_batch(make, data_format, isa):
+    model = make(data_format, "float32")
+    (x,) = random(model, 7)
     whole = model.predict(x)
-    for i in range(5):
-        np.testing.assert_array_equal(model.predict(x[i : i + 1])[0], whole[i])
+    for first, count in ((0, 1), (6, 1), (1, 3), (2, 5)):
+        rows = slice(first, first + count)
+        np.testing.assert_array_equal(model.predict(x[rows]), whole[rows])
