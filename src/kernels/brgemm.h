@@ -126,6 +126,7 @@ struct Tiling {
       : tiles((positions + most - 1) / most),
         size(tiles > 0 ? positions / tiles : 0),
         rest(positions - tiles * size) {}
+  FASTCONV_INLINE int64_t most() const { return size + (rest > 0); }
 
   // visit(first position, positions) of each tile: tile i begins at positions * i / tiles.
   template <class Visit>

@@ -78,33 +78,47 @@ void run_block(const PositionsPlan<T>& plan, const Phase& phase, const Axis* pac
   make_offsets(plan, phase, packed, layout, offsets);
   const int64_t count = op.channels * phase.taps();
   const int64_t vecs = ceil_div(block.columns, kLanes<T>);
+  const Strided<T> out = plan.out_row(phase, block, block.g * op.outputs, 0);
+  const int64_t row_step = layout.row_offset(packed, 1);
+  const int64_t out_row = op.out_stride[3] * phase.axis[1].out_step;
+  const bool finishes =
+      out.position == 1 && op.residual == nullptr && finishes_in_registers(op.activation.kind);
+  // The sizes of chunks differ by one at most, and fewer outputs have all the tiles of more.
+  const Tiling chunks(op.outputs, kMaxOutputs);
+  const PositionsTable<T>& kernels = kPositionsKernels<T>;
+  const Tiling columns(vecs, kernels.vecs[chunks.most() - 1]);
+  const Tiling tall(block.rows, kernels.rows[chunks.most() - 1][columns.most() - 1]);
   alignas(64) T tile[kMaxOutputs * 8 * kLanes<T>];
-  for (int64_t chunk = 0; chunk < plan.chunks; ++chunk) {
-    const int64_t first = op.outputs * chunk / plan.chunks;
-    const int64_t outputs = op.outputs * (chunk + 1) / plan.chunks - first;
+  chunks.for_each([&](int64_t first, int64_t outputs) {
     const int64_t channel = block.g * op.outputs + first;
-    const int64_t tiles = ceil_div(vecs, kPositionsKernels<T>.vecs[outputs - 1]);
     const T* a = weights + phase.weight_offset + (block.g * op.outputs + first) * count;
     T bias[kMaxOutputs];
-    plan.op.copy_bias(bias, kMaxOutputs, channel, outputs);
-    for (int64_t row = 0; row < block.rows; ++row) {
-      const T* b = patch + layout.row_offset(packed, row);
-      Strided<const T> residual = plan.residual_row(phase, block, channel, row);
-      Strided<T> out = plan.out_row(phase, block, channel, row);
-      for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t begin = vecs * i / tiles, end = vecs * (i + 1) / tiles;
+    op.copy_bias(bias, kMaxOutputs, channel, outputs);
+    tall.for_each([&](int64_t row, int64_t rows) {
+      const T* b = patch + row * row_step;
+      columns.for_each([&](int64_t begin, int64_t width) {
         const int64_t at = begin * kLanes<T>;
-        kPositionsKernels<T>.at[outputs - 1][end - begin - 1](tile, bias, a, b + at, offsets,
-                                                              count);
-        const Strided<const T> add = {
-            residual.data != nullptr ? residual.data + at * residual.position : nullptr,
-            residual.channel, residual.position};
-        store_positions(
-            tile, (end - begin) * kLanes<T>, outputs, min(end * kLanes<T>, block.columns) - at, add,
-            {out.data + at * out.position, out.channel, out.position, out.streams}, op.activation);
-      }
-    }
-  }
+        const int64_t positions = min(at + width * kLanes<T>, block.columns) - at;
+        T* to = out.data + first * out.channel + row * out_row + at * out.position;
+        const PositionsFinish<T> finish = {finishes ? to : nullptr,
+                                           out.channel,
+                                           out_row,
+                                           positions - (width - 1) * kLanes<T>,
+                                           op.activation.kind == FASTCONV_RELU,
+                                           out.streams};
+        kernels.at[outputs - 1][width - 1][rows - 1](tile, finish, bias, a, b + at, row_step,
+                                                     offsets, count);
+        if (finishes) return;
+        for (int64_t r = 0; r < rows; ++r) {
+          Strided<const T> residual = plan.residual_row(phase, block, channel, row + r);
+          if (residual.data != nullptr) residual.data += at * residual.position;
+          store_positions(
+              tile + r * width * kLanes<T>, rows * width * kLanes<T>, outputs, positions, residual,
+              {to + r * out_row, out.channel, out.position, out.streams}, op.activation);
+        }
+      });
+    });
+  });
 }
 
 template <class T>
@@ -119,11 +133,10 @@ void run_positions(const ConvArgs<T>& args, bool backward) {
   for (int64_t i = 0; i < plan.all_phases; ++i) {
     const int64_t count = op.channels * phases[i].taps();
     for (int64_t g = 0; g < op.groups; ++g) {
-      for (int64_t chunk = 0; chunk < plan.chunks; ++chunk) {
-        const int64_t first = op.outputs * chunk / plan.chunks;
-        pack_filters(plan, phases[i], g, first, op.outputs * (chunk + 1) / plan.chunks - first,
+      Tiling(op.outputs, kMaxOutputs).for_each([&](int64_t first, int64_t outputs) {
+        pack_filters(plan, phases[i], g, first, outputs,
                      weights + phases[i].weight_offset + (g * op.outputs + first) * count);
-      }
+      });
     }
   }
   const int64_t patches = plan.shares_patch ? 1 : plan.all_phases;

@@ -1,5 +1,5 @@
-// How direct_positions.h is cut up: blocks of positions, outputs in chunks of a tile, and one patch
-// for all phases of a strided gradient where they read much the same.
+// How direct_positions.h is cut up: blocks of positions, and one patch for
+// all phases of a strided gradient where they read much the same.
 #pragma once
 
 #include "kernels/direct_groups.h"
@@ -12,7 +12,6 @@ template <class T>
 struct PositionsPlan : Blocking<T> {
   using Blocking<T>::op;
   using Blocking<T>::p;
-  int64_t chunks;  // of up to kMaxOutputs outputs
   // What all phases of a block of positions read, where they read much the same: one patch for
   // all of them (11x11 with stride 4 and its 16 phases: 49 -> 33 ms, one thread).
   Phase whole;
@@ -22,7 +21,6 @@ struct PositionsPlan : Blocking<T> {
   PositionsPlan(const ConvArgs<T>& args, bool is_backward) : Blocking<T>(args, is_backward) {
     constexpr int64_t item = sizeof(T);
     const int64_t* kernel = p.kernel;
-    chunks = ceil_div(op.outputs, kMaxOutputs);
     shares_patch = this->all_phases > 1 && this->blocks >= min(3 * args.exec.threads, 16);
     for (int i = 0; i < kSpatial; ++i) shares_patch &= share_axis(i);
     Regions regions;

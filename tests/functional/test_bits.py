@@ -150,6 +150,23 @@ def test_a_batch_does_not_change_its_images(name, layout, isa, dtype):
     assert same_bits(CONV[nd](x[2], w, b, **case.window), y[2])
 
 
+@pytest.mark.parametrize("layout", ["planar", "channels_last"])
+@pytest.mark.parametrize("width", [127, 128])
+@pytest.mark.parametrize(("channels", "kernel"), [(1, 5), (3, 3), (32, 1), (16, 3)])
+def test_outputs_stored_past_the_caches_are_the_same(channels, kernel, width, layout, isa, rng):
+    """Those of 16 MiB and more, where lines are whole; one image has less."""
+    x = rng.standard_normal((6, channels, 128, width)).astype(np.float32)
+    w = rng.standard_normal((48, channels, kernel, kernel)).astype(np.float32)
+    b = rng.standard_normal(48).astype(np.float32)
+    x = LAYOUTS[layout](x)
+    out = LAYOUTS[layout](np.full((6, 48, 128, width), np.nan, np.float32))
+    functional.conv2d(x, w, b, padding=kernel // 2, activation="relu", out=out)
+    for image in (0, 5):
+        alone = functional.conv2d(x[image], w, b, padding=kernel // 2, activation="relu")
+        assert same_bits(alone, out[image])
+    assert not np.isnan(out).any()
+
+
 @pytest.mark.parametrize("activation", [None, "relu", "sigmoid"])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("columns", [1, 2, 15, 17, 150, 700])

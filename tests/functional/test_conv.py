@@ -118,6 +118,8 @@ EPILOGUES = [
     "pixel",
     "row",
     "VGG",
+    "short sums, many outputs",
+    "short sums of short rows",
     "MobileNet",
     "1-D stride 3, groups 5",
     "3-D uneven",

@@ -97,6 +97,10 @@ def test_the_choice_does_not_depend_on_the_batch_or_the_threads(isa):
     def choice(case, computation, data_format, n):
         x, w = operands((n, *case.input_shape[1:]), case.weight_shape, np.float32, data_format)
         found = _core.conv_plan(computation, x, w, **case.window, precision=None, algorithm=0)
+        number = found["algorithm"]
+        asked = _core.conv_plan(computation, x, w, **case.window, precision=None, algorithm=number)
+        assert asked is not None, (case, "is refused when it is asked for")
+        assert asked["algorithm"] == number
         size = sizes.setdefault(found["packed_key"], found["packed_size"])
         assert found["packed_size"] == size, case
         # In its last bit: one of two forms, either of which every call reads.
