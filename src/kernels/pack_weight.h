@@ -49,9 +49,19 @@ inline void pack_contiguous_block(T* to, int64_t width, const T* from, int64_t o
                                   int64_t outputs, int64_t channels, int64_t taps) {
   constexpr int n = kLanes<T>;
   const int64_t length = channels * taps;
-  const auto row = [&](int64_t j) { return to + (j % taps * channels + j / taps) * width; };
+  // Rows of a run change their tap first, then their channel. Counted: two divisions a row took
+  // twice as long as the transposition (512 filters of 512 channels, 3x3: 19 % of a forward call
+  // on 7x7 images).
+  const int64_t next_tap = channels * width, next_channel = width - (taps - 1) * next_tap;
   for (int64_t m = 0; m < outputs; m += n) {
     const int64_t valid = min(n, outputs - m);
+    T* row = to + m;
+    int64_t tap = 0;
+    const auto advance = [&] {
+      const bool last = ++tap == taps;
+      row += last ? next_channel : next_tap;
+      tap = last ? 0 : tap;
+    };
     int64_t j = 0;
     for (; j + n <= length; j += n) {
       Vec<T> block[n];
@@ -64,10 +74,15 @@ inline void pack_contiguous_block(T* to, int64_t width, const T* from, int64_t o
       }
       transpose<T>(block);
       FASTCONV_UNROLL
-      for (int r = 0; r < n; ++r) store(row(j + r) + m, block[r]);
+      for (int r = 0; r < n; ++r) {
+        store(row, block[r]);
+        advance();
+      }
     }
-    for (; j < length; ++j)
-      for (int64_t r = 0; r < valid; ++r) row(j)[m + r] = from[(m + r) * output_stride + j];
+    for (; j < length; ++j) {
+      for (int64_t r = 0; r < valid; ++r) row[r] = from[(m + r) * output_stride + j];
+      advance();
+    }
   }
 }
 

@@ -88,21 +88,33 @@ bool transform_weight(const WinogradWeightPlan<T>& plan, int64_t panel, int64_t 
     const int64_t pitch = plan.sums_pitch(group);
     const T* from = sums + plan.sums_at[index];
     for (int64_t kd = 0; kd < plan.depth.taps; ++kd) {
+      T* const of_depth = packed + kd * plan.p.kernel[1] * plan.p.kernel[2] * channels * width;
       plan.for_each_term(group, [&](const Piece& row, const Piece& column, int64_t) {
-        for (int64_t i = 0; i < lanes * width; i += kLanes<T>) {
-          const int64_t lane = i / width, v = i % width;
-          rows.weight(from + i, columns.n * pitch, pitch, half, columns.n * kLanes<T>, kLanes<T>,
-                      columns.n);
-          columns.weight(half, kLanes<T>, columns.n * kLanes<T>, taps, kLanes<T>,
-                         columns.r * kLanes<T>, rows.r);
-          const Piece own = plan.lane_piece(column, first + lane);
-          for (int64_t kh = 0; kh < rows.r; ++kh) {
-            for (int64_t kw = 0; kw < columns.r; ++kw) {
-              const int64_t tap = plan.kernel_tap(row, own, kh, kw);
-              if (tap < 0) continue;
-              const Vec<T> w = load(taps + (kh * columns.r + kw) * kLanes<T>);
-              const int64_t at = kd * plan.p.kernel[1] * plan.p.kernel[2] + tap;
-              store(packed + (at * channels + lane % channels) * width + v, w);
+        // Where a lane's taps go, or -1: found for all channels at once where they have the same,
+        // because of its divisions (an eighth of the gradient of 512 filters of 512 channels).
+        int64_t place[kMostTaps * kMostTaps];
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          if (lane == 0 || plan.merged_columns) {
+            const Piece own = plan.lane_piece(column, first + lane);
+            int64_t* to = place;
+            for (int64_t kh = 0; kh < rows.r; ++kh) {
+              for (int64_t kw = 0; kw < columns.r; ++kw) {
+                const int64_t tap = plan.kernel_tap(row, own, kh, kw);
+                *to++ = tap < 0 ? -1 : tap * channels * width;
+              }
+            }
+          }
+          T* to = of_depth + (plan.merged_columns ? lane % channels : lane) * width;
+          for (int64_t v = 0; v < width; v += kLanes<T>) {
+            const T* sum = from + lane * width + v;
+            rows.weight(sum, columns.n * pitch, pitch, half, columns.n * kLanes<T>, kLanes<T>,
+                        columns.n);
+            columns.weight(half, kLanes<T>, columns.n * kLanes<T>, taps, kLanes<T>,
+                           columns.r * kLanes<T>, rows.r);
+            for (int64_t i = 0; i < rows.r * columns.r; ++i) {
+              if (place[i] < 0) continue;
+              const Vec<T> w = load(taps + i * kLanes<T>);
+              store(to + place[i] + v, w);
               probe += w * T(0);
             }
           }
