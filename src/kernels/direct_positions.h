@@ -1,7 +1,7 @@
-// Direct convolution of groups of few outputs. Many groups on channels-last data have their own
-// way (direct_groups.h); here vectors lie along the output positions: the input gradient of a
-// first layer (3 outputs), depthwise convolutions (1), LeNet's 6. Vectors along the outputs would
-// be mostly empty there.
+// Direct convolution with vectors along the output positions: of groups of few outputs, as the input
+// gradient of a first layer (3) or LeNet's 6, where vectors along the outputs would be mostly empty
+// (many groups on channels-last data have direct_groups.h); and of few products a sum on planar
+// data, as a first layer, where transposing vectors of outputs would take as long as making them.
 //
 //   out[n, m, q] = activation(sum over c, taps t of in[n, c, q * step + offset(t)] *
 //                             weight[m, c, t] + bias[m] + residual[n, m, q])
