@@ -9,8 +9,9 @@
 //   direct_channels.h   depthwise on channels-last data: vectors along the channels
 //   depthwise_transposed.h  depthwise on planar data with short rows: the same on a transposed copy
 //   depthwise_planar.h  one input channel a group, on other data: vectors along the columns
-//   direct_positions.h  groups of few outputs: vectors along the positions, or along the outputs of
-//                       many groups of channels-last data (direct_groups.h)
+//   direct_positions.h  groups of few outputs, and short sums on planar data: vectors along the
+//                       positions, or along the outputs of many groups of channels-last data
+//                       (direct_groups.h)
 //   direct_outputs.h    all else: vectors along the outputs
 // Which is decided by `choose`, for the plan, the workspace and the run alike, from the problem,
 // its element type and its layout, never from the batch or the threads. A plan's answer is
