@@ -164,6 +164,8 @@ NAMED = {
     "pixel": conv(2, 33, (1, 1), 17, 1),
     "pixel under a padded window": conv(2, 3, (1, 1), 5, 3, padding=1),
     "window of the whole image": conv(2, 5, (6, 7), 9, (6, 7)),
+    "window of the whole volume": conv(3, 4, (3, 2, 5), 7, (3, 2, 5), stride=2),
+    "window of the whole row": conv(2, 6, (3, 7), 20, (1, 7)),
     "window larger than the image": conv(1, 2, (2, 3), 3, 5, padding=2),
     "stride larger than the window": conv(1, 3, (11, 13), 4, 2, stride=5),
     "stride and padding larger than the window": conv(1, 2, (9, 9), 3, 2, stride=4, padding=3),

@@ -125,8 +125,8 @@ def explain(
 
     Examples
     --------
-    >>> plan = explain("forward", (1, 64, 56, 56), (64, 64, 1, 1))
-    >>> plan.algorithm, plan.multiplications == 64 * 64 * 56 * 56
+    >>> plan = explain("forward", (1, 256, 56, 56), (64, 256, 1, 1))
+    >>> plan.algorithm, plan.multiplications == 64 * 256 * 56 * 56
     ('direct', True)
     >>> print(plan)
     forward: direct, vectors along the outputs: a filter of one tap has no transform

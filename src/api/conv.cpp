@@ -1,5 +1,6 @@
 // Convolution and its gradients.
 #include "api/conv_call.h"
+#include "core/canonical.h"
 
 using namespace fastconv;
 
@@ -29,6 +30,7 @@ fastconv_status fastconv_conv_forward(const fastconv_tensor* output, const fastc
   FASTCONV_TRY(check_disjoint(y, x));
   FASTCONV_TRY(check_disjoint(y, w));
   FASTCONV_TRY(set_epilogue(epilogue, y, &problem.p));
+  fold_window(&problem.p);
   return compute(problem, exec);
 }
 
@@ -46,6 +48,7 @@ fastconv_status fastconv_conv_backward_input(const fastconv_tensor* grad_input,
   FASTCONV_TRY(check_disjoint(x, y));
   FASTCONV_TRY(check_disjoint(x, w));
   FASTCONV_TRY(set_epilogue(nullptr, x, &problem.p));
+  fold_window(&problem.p);
   return compute(problem, exec);
 }
 
@@ -63,6 +66,7 @@ fastconv_status fastconv_conv_backward_weight(const fastconv_tensor* grad_weight
   FASTCONV_TRY(check_disjoint(w, x));
   FASTCONV_TRY(check_disjoint(w, y));
   FASTCONV_TRY(set_epilogue(nullptr, w, &problem.p));
+  fold_window(&problem.p);
   return compute(problem, exec);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cinttypes>
 
+#include "core/canonical.h"
 #include "core/choices.h"
 #include "dispatch/cpu_features.h"
 
@@ -167,6 +168,7 @@ fastconv_status make_problem(fastconv_conv_computation computation, const fastco
   FASTCONV_TRY(check_tensor({output, "output"}, 0, FASTCONV_MAX_NDIM));
   FASTCONV_TRY(
       make_conv({input, "input"}, {weight, "weight"}, {output, "output"}, params, &problem->p));
+  fold_window(&problem->p);
   return FASTCONV_OK;
 }
 

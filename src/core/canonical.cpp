@@ -58,4 +58,26 @@ ConvParams canonical(const ConvParams& params) {
   return p;
 }
 
+void fold_window(ConvParams* p) {
+  if (p->groups != 1) return;
+  ConvParams folded = *p;
+  for (int i = 0; i < kSpatial; ++i) {
+    const int64_t extent = p->in[i];
+    if (p->out[i] != 1 || p->kernel[i] != extent || p->pad_before[i] != 0 ||
+        (p->dilation[i] != 1 && extent > 1))
+      return;
+    folded.in[i] = folded.kernel[i] = folded.stride[i] = folded.dilation[i] = 1;
+    if (extent == 1) continue;
+    // Channels so far, times this axis: its stride, if they are that many of it apart.
+    for (const auto [strides, out] :
+         {std::pair{p->x_stride, folded.x_stride}, std::pair{p->w_stride, folded.w_stride}}) {
+      if (folded.in_channels > 1 && out[1] != strides[i + 2] * extent) return;
+      out[1] = strides[i + 2];
+      out[i + 2] = 0;
+    }
+    folded.in_channels *= extent;
+  }
+  *p = folded;
+}
+
 }  // namespace fastconv
