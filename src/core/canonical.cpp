@@ -69,7 +69,7 @@ void fold_window(ConvParams* p) {
     folded.in[i] = folded.kernel[i] = folded.stride[i] = folded.dilation[i] = 1;
     if (extent == 1) continue;
     // Channels so far, times this axis: its stride, if they are that many of it apart.
-    for (const auto [strides, out] :
+    for (const auto& [strides, out] :
          {std::pair{p->x_stride, folded.x_stride}, std::pair{p->w_stride, folded.w_stride}}) {
       if (folded.in_channels > 1 && out[1] != strides[i + 2] * extent) return;
       out[1] = strides[i + 2];

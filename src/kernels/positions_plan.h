@@ -1,5 +1,5 @@
-// How direct_positions.h is cut up: blocks of positions, and one patch for
-// all phases of a strided gradient where they read much the same.
+// How direct_positions.h is cut up: blocks of positions, and one patch for all phases of a strided
+// gradient where they read much the same.
 #pragma once
 
 #include "kernels/direct_groups.h"
