@@ -55,9 +55,10 @@ void multiply_rows(const MatrixVectorArgs<T>& args, int64_t first, int64_t count
   const T* row[L];
   for (int m = 0; m < L; ++m)  // rows beyond the last are the last again, and not stored
     row[m] = args.a + (first + clamp(m, 0, count - 1)) * args.a_stride[0];
+  const Vec<T> bias = load_bias(args, first, count);
   Vec<T> sum[kRows];
   FASTCONV_UNROLL
-  for (int n = 0; n < kRows; ++n) sum[n] = load_bias(args, first, count);
+  for (int n = 0; n < kRows; ++n) sum[n] = bias;
   const auto add = [&](const Vec<T>(&block)[L], int64_t k, int64_t columns) {
     FASTCONV_UNROLL
     for (int n = 0; n < kRows; ++n) {
@@ -97,9 +98,10 @@ template <int kRows, class T>
 void multiply_columns(const MatrixVectorArgs<T>& args, int64_t first, int64_t count) {
   constexpr int L = kLanes<T>, kDepth = 4;  // rows of a between a load and a store of the sums
   alignas(64) T sums[kRows][kRowBytes / sizeof(T)];
-  for (int n = 0; n < kRows; ++n)
-    for (int64_t i = 0; i < count; i += L)
-      store(sums[n] + i, load_bias(args, first + i, clamp(count - i, 0, L)));
+  for (int64_t i = 0; i < count; i += L) {
+    const Vec<T> bias = load_bias(args, first + i, clamp(count - i, 0, L));
+    for (int n = 0; n < kRows; ++n) store(sums[n] + i, bias);
+  }
   const T* a = args.a + first;
   const auto add = [&](int64_t k, auto depth) {
     constexpr int D = decltype(depth)::value;
