@@ -12,8 +12,6 @@
 namespace fastconv {
 namespace {
 
-constexpr int kMostTaps = 5, kMostValues = 8;  // of a transform
-
 // The axes as filters are packed: every kernel index in its order.
 inline void kernel_axes(const ConvParams& p, Axis (&axis)[kSpatial]) {
   for (int i = 0; i < kSpatial; ++i) axis[i] = {0, 0, 1, p.kernel[i], 0, 1, 0, 1, 0, 1};
@@ -23,11 +21,6 @@ inline void kernel_axes(const ConvParams& p, Axis (&axis)[kSpatial]) {
 template <class T>
 int64_t taps_scratch(const WinogradPlan<T>& plan) {
   return (plan.all_taps() + kMostTaps * kMostTaps) * kChannelBlock * kPanel<T>;
-}
-// For the taps of a term half transformed.
-template <class T>
-constexpr int64_t half_scratch() {
-  return kMostValues * kMostTaps * kChannelBlock * kPanel<T>;
 }
 
 // Where a term's taps [i][j] are among all, [height][width] of a slice, if they lie evenly.
@@ -118,8 +111,8 @@ void pack_taps(const WinogradPlan<T>& plan, int64_t g, int64_t first, int64_t be
               op.outputs, first, begin / kChannelBlock * taps, ceil_div(end, kChannelBlock) * taps);
 }
 
-// The taps of one panel, a block of channels at a time. They come from `all`, which has all of the
-// panel's packed, or if that is null from the weight; `scratch` is of taps_scratch().
+// The taps of one panel. They come from `all`, which has all of the panel's packed, or if that is
+// null from the weight; `scratch` is of taps_scratch().
 template <class T>
 struct PanelTaps {
   const WinogradPlan<T>& plan;
@@ -129,81 +122,78 @@ struct PanelTaps {
   int64_t width = panel_width(plan.outputs, first, kLanes<T>);
   int64_t taps = plan.all_taps();
 
-  // [tap][c][width], to stay in L1.
-  const T* block(int64_t channel) const {
-    if (all != nullptr) return all + channel * taps * width;
-    const int64_t end = min(channel + kChannelBlock, plan.op.channels);
-    if (!plan.merged_phases) pack_taps(plan, g, first, channel, end, scratch);
-    return scratch;
+  // Those of channels [begin, end), [block of channels][tap][c][width]: of `all`, or packed to `to`.
+  const T* of_channels(int64_t begin, int64_t end, T* to) const {
+    if (all != nullptr) return all + begin * taps * width;
+    if (!plan.merged_phases) pack_taps(plan, g, first, begin, end, to);
+    return to;
   }
 
-  // visit(group index, place among its k of the block, taps, their row and column pitch, lanes):
-  // the taps of every term of a block, a run of lanes at a time.
+  // visit(place among the block's k, taps, their row and column pitch, lanes): the taps of every
+  // term of a group and of the block of channels at `channel`, which are `packed`, a run of lanes
+  // at a time.
   template <class Visit>
-  void for_each(int64_t channel, const T* packed, const Visit& visit) const {
+  void for_each(const WinogradGroup& group, int64_t channel, const T* packed,
+                const Visit& visit) const {
     const int64_t channels = min(kChannelBlock, plan.op.channels - channel);
     const LaneRange piece = plan.piece_at(channel);
     T* copied = scratch + taps * kChannelBlock * kPanel<T>;
-    for (int index = 0; index < plan.group_count; ++index) {
-      const WinogradGroup& group = plan.groups[index];
-      const int64_t rows = plan.row_transform(group).r;
-      const int64_t columns = plan.column_transform(group).r;
-      int64_t to = 0;
-      for (int64_t rank = 0; rank < plan.depth.taps; ++rank) {
-        const int64_t kd = plan.backward ? plan.depth.taps - 1 - rank : rank;
-        plan.for_each_term(group, [&](const Piece& row, const Piece& column, int64_t) {
-          if (plan.merged_phases) {
-            for (int64_t i = 0; i < channels; ++i) {
-              gather_phase_taps(plan, g, first, width, kd, channel + i, rows, columns, copied);
-              visit(index, to + i, copied, columns * width, width, 1);
-            }
-          } else {
-            // Lanes whose taps are alike: those of one column run.
-            for (int64_t run = 0; run < plan.column_runs(); ++run) {
-              const int64_t lane = run * plan.op.channels;
-              const FilterTaps<T> of_run(plan, row, plan.lane_piece(column, lane), kd, channels,
-                                         packed, width, rows, columns, copied);
-              visit(index, to + lane, of_run.from, of_run.row_pitch, of_run.column_pitch, channels);
-            }
+    const int64_t rows = plan.row_transform(group).r;
+    const int64_t columns = plan.column_transform(group).r;
+    int64_t to = 0;
+    for (int64_t rank = 0; rank < plan.depth.taps; ++rank) {
+      const int64_t kd = plan.backward ? plan.depth.taps - 1 - rank : rank;
+      plan.for_each_term(group, [&](const Piece& row, const Piece& column, int64_t) {
+        if (plan.merged_phases) {
+          for (int64_t i = 0; i < channels; ++i) {
+            gather_phase_taps(plan, g, first, width, kd, channel + i, rows, columns, copied);
+            visit(to + i, copied, columns * width, width, 1);
           }
-          to += piece.size();
-        });
-      }
+        } else {
+          // Lanes whose taps are alike: those of one column run.
+          for (int64_t run = 0; run < plan.column_runs(); ++run) {
+            const int64_t lane = run * plan.op.channels;
+            const FilterTaps<T> of_run(plan, row, plan.lane_piece(column, lane), kd, channels,
+                                       packed, width, rows, columns, copied);
+            visit(to + lane, of_run.from, of_run.row_pitch, of_run.column_pitch, channels);
+          }
+        }
+        to += piece.size();
+      });
     }
   }
-};
 
-// half[i][j][width] = G w, the rows' transform, of `count` vectors.
-template <class T>
-void transform_rows(const Transform<T>& rows, const Transform<T>& columns, const T* taps,
-                    int64_t row_pitch, int64_t column_pitch, int64_t count, T* half,
-                    int64_t half_pitch) {
-  for (int64_t j = 0; j < columns.r; ++j)
-    rows.filter(taps + j * column_pitch, row_pitch, kLanes<T>, half + j * half_pitch,
-                columns.r * half_pitch, kLanes<T>, count);
-}
+  // to[column of the transform][k][width], `pitch` apart: row i of G w G^T, of `lanes` lanes.
+  void transform_row(const WinogradGroup& group, int64_t i, const T* from, int64_t row_pitch,
+                     int64_t column_pitch, int64_t lanes, T* to, int64_t pitch) const {
+    const Transform<T>& rows = plan.row_transform(group);
+    plan.column_transform(group).filter_row(from, row_pitch, column_pitch, rows.g + i * rows.r,
+                                            rows.r, to, pitch, lanes * width / kLanes<T>);
+  }
+};
 
 // filter = G w G^T of all groups.
 template <class T>
 void transform_filter(const PanelTaps<T>& taps, T* filter) {
   const WinogradPlan<T>& plan = taps.plan;
-  T* half = taps.scratch + taps_scratch(plan);
   for (int64_t channel = 0; channel < plan.op.channels; channel += kChannelBlock) {
-    const auto transform = [&](int index, int64_t to, const T* from, int64_t row_pitch,
-                               int64_t column_pitch, int64_t lanes) {
+    const int64_t end = min(channel + kChannelBlock, plan.op.channels);
+    const T* packed = taps.of_channels(channel, end, taps.scratch);
+    for (int index = 0; index < plan.group_count; ++index) {
       const WinogradGroup& group = plan.groups[index];
-      const Transform<T>& rows = plan.row_transform(group);
-      const Transform<T>& columns = plan.column_transform(group);
-      const int64_t size = lanes * taps.width, count = size / kLanes<T>;
-      transform_rows(rows, columns, from, row_pitch, column_pitch, count, half, size);
       const int64_t pitch = plan.filters.pitch[index];
-      const int64_t before = channel * plan.depth.taps * group.terms;  // k of earlier blocks
-      T* out = filter + plan.filters.at[index] + (before + to) * taps.width;
-      for (int64_t i = 0; i < rows.n; ++i)
-        columns.filter(half + i * columns.r * size, size, kLanes<T>, out + i * columns.n * pitch,
-                       pitch, kLanes<T>, count);
-    };
-    taps.for_each(channel, taps.block(channel), transform);
+      const int64_t row_pitch = plan.column_transform(group).n * pitch;
+      // After the k of earlier blocks.
+      T* of_block =
+          filter + plan.filters.at[index] + channel * plan.depth.taps * group.terms * taps.width;
+      taps.for_each(
+          group, channel, packed,
+          [&](int64_t at, const T* from, int64_t from_row, int64_t from_column, int64_t lanes) {
+            for (int64_t i = 0; i < plan.row_transform(group).n; ++i)
+              taps.transform_row(group, i, from, from_row, from_column, lanes,
+                                 of_block + at * taps.width + i * row_pitch, pitch);
+          });
+    }
   }
 }
 

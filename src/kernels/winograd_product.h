@@ -3,11 +3,10 @@
 //   data   [xi][k/16][tile][16]   filter [xi][k][width]   sums [xi][tile][width]
 //
 // Few tiles: a task transforms its panel's filters for itself. Up to eight, they are made in
-// registers (winograd_taps_kernel.h). More: the rows' transform of a block of channels goes to
-// scratch, half[i][j][k][width], and the columns' transform of each of its rows i to L1, where it
-// is multiplied at once. Whole transformed filters went to L2 and came back (256 filters of 256
-// channels on 14x14, one thread of Cascade Lake: 1.48 -> 1.20 ms; two blocks of channels at a time
-// 1.35).
+// registers (winograd_taps_kernel.h). More: one row of the transform of some channels goes to L2,
+// row[column][k][width], where it is multiplied at once. All rows of them do not fit L2, and all
+// rows of few channels need the sums, which do not either, to come and go for every few channels
+// (512 filters of 512 channels, 196 tiles, two threads of Cascade Lake: 32 -> 21 ms).
 #pragma once
 
 #include "kernels/winograd_data.h"
@@ -116,9 +115,8 @@ void multiply_in_registers(const ConvWinogradPlan<T>& plan, const PanelTaps<T>& 
       product.ahead = reinterpret_cast<const char*>(taps.all + end * plan.all_taps() * width);
       product.fetched = kTapsFetch;
     } else {
-      pack_taps(plan, taps.g, taps.first, begin, end, scratch.own);
+      product.taps = taps.of_channels(begin, end, scratch.own);
       product.ahead = reinterpret_cast<const char*>(scratch.own);
-      product.taps = scratch.own;
     }
     for (int index = 0; index < plan.group_count; ++index) {
       const WinogradGroup& group = plan.groups[index];
@@ -151,39 +149,39 @@ void multiply_in_registers(const ConvWinogradPlan<T>& plan, const PanelTaps<T>& 
   }
 }
 
-// The same for more tiles, by rows of the transform.
+// The same for more tiles, by rows of the transform, of some channels at a time.
 template <class T>
 void multiply_by_rows(const ConvWinogradPlan<T>& plan, const PanelTaps<T>& taps, const T* data,
                       const WinogradScratch<T>& scratch) {
-  const int64_t width = taps.width;
+  const int64_t width = taps.width, channels = plan.op.channels;
   const Tiling tiling(plan.tiles);
-  T *half = scratch.own, *row_filters = half + plan.halves.size;
-  for (int64_t channel = 0; channel < plan.op.channels; channel += kChannelBlock) {
-    const LaneRange piece = plan.piece_at(channel);
-    taps.for_each(channel, taps.block(channel),
-                  [&](int index, int64_t to, const T* from, int64_t row_pitch, int64_t column_pitch,
-                      int64_t lanes) {
-                    const WinogradGroup& group = plan.groups[index];
-                    transform_rows(plan.row_transform(group), plan.column_transform(group), from,
-                                   row_pitch, column_pitch, lanes * width / kLanes<T>,
-                                   half + plan.halves.at[index] + to * width,
-                                   plan.halves.pitch[index]);
-                  });
+  T *own_taps = scratch.own, *row_filters = own_taps + plan.own_taps;
+  for (int64_t begin = 0; begin < channels; begin += plan.own_channels) {
+    const int64_t end = min(begin + plan.own_channels, channels);
+    const T* packed = taps.of_channels(begin, end, own_taps);
+    const LaneRange range = {begin, end < channels ? end : plan.lanes};
     for (int index = 0; index < plan.group_count; ++index) {
       const WinogradGroup& group = plan.groups[index];
-      const Transform<T>& columns = plan.column_transform(group);
-      const int64_t count = tile_steps(plan, group, 0, piece, scratch.steps);
-      const int64_t pitch = plan.halves.pitch[index];
+      const int64_t columns = plan.column_transform(group).n;
+      const int64_t count = tile_steps(plan, group, 0, range, scratch.steps);
+      const int64_t k = plan.depth.taps * group.terms * range.size();
+      const int64_t pitch = odd_lines<T>(k * width);
       const int64_t data_pitch = plan.data_pitch[group.row_kind][group.column_kind];
       const T* row = data + plan.family_at[group.row_kind][group.column_kind];
-      const T* of_row = half + plan.halves.at[index];
       T* sums = scratch.sums + index * plan.group_sums;
-      for (int64_t i = 0; i < plan.row_transform(group).n; ++i, of_row += columns.r * pitch) {
-        columns.filter(of_row, pitch, kLanes<T>, row_filters, pitch, kLanes<T>,
-                       group.terms * piece.size() * width / kLanes<T>);
-        for (int64_t c = 0; c < columns.n; ++c, row += data_pitch, sums += plan.sums_pitch)
-          multiply_entry<T>(tiling, width, channel > 0, row, row_filters + c * pitch, scratch.steps,
-                            count, group.terms * piece.size(), nullptr, row + data_pitch, sums);
+      for (int64_t i = 0; i < plan.row_transform(group).n; ++i) {
+        for (int64_t channel = begin; channel < end; channel += kChannelBlock) {
+          T* of_block = row_filters + (channel - begin) * plan.depth.taps * group.terms * width;
+          taps.for_each(group, channel, packed + (channel - begin) * taps.taps * width,
+                        [&](int64_t at, const T* from, int64_t row_pitch, int64_t column_pitch,
+                            int64_t lanes) {
+                          taps.transform_row(group, i, from, row_pitch, column_pitch, lanes,
+                                             of_block + at * width, pitch);
+                        });
+        }
+        for (int64_t c = 0; c < columns; ++c, row += data_pitch, sums += plan.sums_pitch)
+          multiply_entry<T>(tiling, width, begin > 0, row, row_filters + c * pitch, scratch.steps,
+                            count, k, nullptr, row + data_pitch, sums);
       }
     }
   }

@@ -14,7 +14,7 @@
 // Making the values of some channels before multiplying with any (no sums in registers meanwhile)
 // took 2.3 to 2.9 ms: the values, the taps and the sums do not fit 32 KiB of L1 together.
 //
-// The values are those of Lines::filter to the bit: zeros that it leaves out add zero, and a filter
+// The values are those of Lines::filter_row to the bit: zeros that it leaves out add zero, and a filter
 // that is not finite spoils its tiles either way, which are summed directly then.
 #pragma once
 
@@ -96,12 +96,7 @@ void taps_kernel(const TapsProduct<T>& product) {
       Vec<T> half[r], value[n];
       FASTCONV_UNROLL
       for (int j = 0; j < r; ++j) {
-        Vec<T> even = {}, other = {};
-        FASTCONV_UNROLL
-        for (int i = 0; i < r; i += 2) even += row[i] * load(taps[i] + j * column);
-        FASTCONV_UNROLL
-        for (int i = 1; i < r; i += 2) other += row[i] * load(taps[i] + j * column);
-        half[j] = even + other;
+        half[j] = combine_taps<T>(row, r, [&](int i) { return load(taps[i] + j * column); });
       }
       Lines<T, m, r>::apply(kWinograd<m, r>.g, half, value);
       FASTCONV_UNROLL

@@ -11,6 +11,8 @@
 namespace fastconv {
 namespace {
 
+constexpr int kMostTaps = 5, kMostValues = 8;  // of a transform
+
 // out = sum of coefficient * x over the entries of one row, skipping zeros at compile time.
 template <class T, int kCount, int kFirst = 0, int kStep = 1>
 FASTCONV_INLINE Vec<T> combine(const double (&row)[kCount], const Vec<T> (&x)[kCount]) {
@@ -71,6 +73,19 @@ FASTCONV_INLINE void apply_transposed_pairs(const double (&matrix)[kRows][kCount
   }
 }
 
+// The sum over i of row[i] * tap(i), even and odd i apart, as apply_by_pairs() adds them.
+template <class T, int kRows, class Tap>
+FASTCONV_INLINE Vec<T> combine_taps(const Vec<T> (&row)[kRows], int64_t rows, const Tap& tap) {
+  Vec<T> even = {}, odd = {};
+  FASTCONV_UNROLL
+  for (int i = 0; i < kRows; i += 2)
+    if (i < rows) even += row[i] * tap(i);
+  FASTCONV_UNROLL
+  for (int i = 1; i < kRows; i += 2)
+    if (i < rows) odd += row[i] * tap(i);
+  return even + odd;
+}
+
 // to[k, line] = (M from)[k, line]: element k of a line is `pitch` after element k - 1, line i
 // is `step` after line i - 1.
 template <class T>
@@ -81,12 +96,18 @@ template <class T>
 using LineResults = bool (*)(const T* from, int64_t from_pitch, int64_t from_step, T* to,
                              int64_t to_pitch, int64_t to_step, int64_t count);
 
+// to[n] = M of the columns' transform on the sum over i of row[i] * taps[i][j], j in [0, r): one row
+// of G w G^T for `count` vectors, taps [i][j] a pitch apart and i below `rows`.
+template <class T>
+using FilterRow = void (*)(const T* taps, int64_t row_pitch, int64_t column_pitch,
+                           const double* row, int64_t rows, T* to, int64_t to_pitch, int64_t count);
+
 template <class T>
 struct Transform {
   int64_t m, r, n;
   const double* g;          // G, [n][r]
   LineTransform<T> data;    // B^T: n inputs to n values
-  LineTransform<T> filter;  // G: r taps to n values
+  FilterRow<T> filter_row;  // G: r taps to n values, after a row of the rows' transform
   LineTransform<T> grads;   // A: m output gradients to n values
   LineTransform<T> sums;    // A^T: n values to m outputs, of the first dimension
   LineResults<T> outputs;   // the same, of the second
@@ -134,10 +155,34 @@ struct Lines {
     each_line<T, n, n>(from, from_pitch, from_step, to, to_pitch, to_step, count,
                        [](const auto& x, auto& y) { apply(kWinograd<m, r>.bt, x, y); });
   }
-  static void filter(const T* from, int64_t from_pitch, int64_t from_step, T* to, int64_t to_pitch,
-                     int64_t to_step, int64_t count) {
-    each_line<T, r, n>(from, from_pitch, from_step, to, to_pitch, to_step, count,
-                       [](const auto& x, auto& y) { apply(kWinograd<m, r>.g, x, y); });
+  // Of `kRows` taps at most, or as many.
+  template <int kRows>
+  static FASTCONV_INLINE void combine_row(const T* taps, int64_t row_pitch, int64_t column_pitch,
+                                          const double* coefficients, int64_t rows, T* to,
+                                          int64_t to_pitch, int64_t count) {
+    Vec<T> row[kRows];
+    FASTCONV_UNROLL
+    for (int i = 0; i < kRows; ++i)
+      row[i] = broadcast(i < rows ? static_cast<T>(coefficients[i]) : T(0));
+    for (int64_t line = 0; line < count; ++line) {
+      Vec<T> half[r], value[n];
+      FASTCONV_UNROLL
+      for (int j = 0; j < r; ++j)
+        half[j] = combine_taps<T>(
+            row, rows, [&](int64_t i) { return load(taps + i * row_pitch + j * column_pitch); });
+      apply(kWinograd<m, r>.g, half, value);
+      FASTCONV_UNROLL
+      for (int k = 0; k < n; ++k) store(to + k * to_pitch, value[k]);
+      taps += kLanes<T>;
+      to += kLanes<T>;
+    }
+  }
+  static void filter_row(const T* taps, int64_t row_pitch, int64_t column_pitch, const double* row,
+                         int64_t rows, T* to, int64_t to_pitch, int64_t count) {
+    if (rows == r)
+      combine_row<r>(taps, row_pitch, column_pitch, row, r, to, to_pitch, count);
+    else
+      combine_row<kMostTaps>(taps, row_pitch, column_pitch, row, rows, to, to_pitch, count);
   }
   static void grads(const T* from, int64_t from_pitch, int64_t from_step, T* to, int64_t to_pitch,
                     int64_t to_step, int64_t count) {
@@ -175,8 +220,8 @@ struct Lines {
     return !any<T>(probe != probe);
   }
   static constexpr Transform<T> kTransform = {
-      m,      r,     n,    &kWinograd<m, r>.g[0][0], data,
-      filter, grads, sums, results<false>,           results<true>,
+      m,          r,     n,    &kWinograd<m, r>.g[0][0], data,
+      filter_row, grads, sums, results<false>,           results<true>,
       weight};
 };
 
