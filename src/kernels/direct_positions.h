@@ -100,12 +100,16 @@ void run_block(const PositionsPlan<T>& plan, const Phase& phase, const Axis* pac
         const int64_t at = begin * kLanes<T>;
         const int64_t positions = min(at + width * kLanes<T>, block.columns) - at;
         T* to = out.data + first * out.channel + row * out_row + at * out.position;
+        const bool streams = out.streams && streams_tiles();
+        const bool row_goes_on = begin + width < vecs;
+        const T* next = row_goes_on ? to + width * kLanes<T> : to - at + rows * out_row;
         const PositionsFinish<T> finish = {finishes ? to : nullptr,
                                            out.channel,
                                            out_row,
                                            positions - (width - 1) * kLanes<T>,
                                            op.activation.kind == FASTCONV_RELU,
-                                           out.streams};
+                                           streams,
+                                           finishes && !streams ? next : nullptr};
         kernels.at[outputs - 1][width - 1][rows - 1](tile, finish, bias, a, b + at, row_step,
                                                      offsets, count);
         if (finishes) return;

@@ -71,8 +71,14 @@ struct FromRows {
     const int64_t channel = block.g * plan.op.outputs + first;
     const Strided<T> out = plan.out_row(phase, block, channel, row);
     const Strided<const T> residual = plan.residual_row(phase, block, channel, row);
-    return {residual.data,           out.data,   residual.position, out.position, 0,
-            plan.op.activation.kind, out.streams};
+    return {residual.data,
+            out.data,
+            residual.position,
+            out.position,
+            0,
+            plan.op.activation.kind,
+            out.streams && streams_tiles(),
+            out.streams};
   }
   // `position` and `channel` further on.
   static Finish<T> finish_at(Finish<T> row, int64_t position, int64_t channel, int64_t outputs) {

@@ -48,6 +48,7 @@ struct PositionsFinish {
   int64_t channel, row;  // strides
   int64_t last;          // lanes of a row's last vector that are positions
   bool relu, streams;
+  const T* next;  // the outputs of a tile to come, to be fetched meanwhile, or null
 };
 
 template <class T, int MR, int NR, int NV>
@@ -84,6 +85,32 @@ FASTCONV_INLINE void finish_positions(Vec<T> (&sum)[MR][NR * NV], const Position
   }
 }
 
+// The lines of the next tile's outputs, one fetched with every k.
+template <class T, int MR, int NR, int NV>
+class TileAhead {
+ public:
+  explicit TileAhead(const PositionsFinish<T>& f)
+      : line_(f.next), row_(f.row), channel_(f.channel - (NR - 1) * f.row) {
+    left_ = line_ != nullptr ? MR * NR * NV : 0;
+  }
+  FASTCONV_INLINE void fetch() {
+    if (left_ == 0) return;
+    --left_;
+    __builtin_prefetch(line_ + v_ * kLanes<T>);
+    if (++v_ < NV) return;
+    v_ = 0;
+    const bool more_rows = ++r_ < NR;
+    if (!more_rows) r_ = 0;
+    line_ += more_rows ? row_ : channel_;
+  }
+
+ private:
+  const T* line_;
+  int64_t row_,
+      channel_;  // from a row to the next, and from an output's last row to the next's first
+  int64_t left_, v_ = 0, r_ = 0;
+};
+
 // sum[m, r, i] = bias[m] + sum over k in [0, count) of a[k, m] * b[r * row + offsets[k] + i]
 template <class T, int MR, int NR, int NV>
 void positions_kernel(T* tile, const PositionsFinish<T>& finish, const T* bias, const T* a,
@@ -95,7 +122,9 @@ void positions_kernel(T* tile, const PositionsFinish<T>& finish, const T* bias, 
     FASTCONV_UNROLL
     for (int i = 0; i < NR * NV; ++i) sum[m][i] = broadcast(bias[m]);
   }
+  TileAhead<T, MR, NR, NV> ahead(finish);
   for (int64_t k = 0; k < count; ++k) {
+    ahead.fetch();
     const T* b_k = b + offsets[k];
     Vec<T> a_k[MR];
     FASTCONV_UNROLL

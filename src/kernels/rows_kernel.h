@@ -15,7 +15,8 @@
 //
 // A line of memory is fetched for every k. First those of the residual and the outputs, which are
 // a tile's own: in a network they were written, or last used, layers ago, and lie in L3 at best
-// (64 to 256 channels at 56x56 in ResNet-50: 0.69 -> 0.54 ms). Then what the caller
+// (64 to 256 channels at 56x56 in ResNet-50: 0.69 -> 0.54 ms). Those of large outputs, which come
+// from memory, for the tile after this one (stream.h). Then what the caller
 // names: a tile's rows are as many lines as k has steps, so the next tile arrives while this one
 // is computed (256 channels, data in memory: 189 -> 276 GFLOP/s).
 //
@@ -52,6 +53,7 @@ struct Finish {
   int64_t residual_position, out_position, outputs;
   int32_t activation;
   bool streams;
+  bool far;  // the output is too large for a cache: its lines are fetched a tile ahead
 };
 
 // Whether finish_rows does this one; others go through store_tile.
@@ -117,7 +119,7 @@ FASTCONV_INLINE Fetch* fetch_finish(const Finish<T>& f, Fetch* to) {
                MR};
   };
   if (f.residual != nullptr) add(f.residual, f.residual_position);
-  if (!f.streams) add(f.out, f.out_position);
+  if (!f.streams) add(f.out + (f.far ? MR * f.out_position : 0), f.out_position);
   return to;
 }
 

@@ -33,6 +33,19 @@ FASTCONV_INLINE bool is_aligned(const void* p) {
   return reinterpret_cast<uintptr_t>(p) % FASTCONV_VEC_BYTES == 0;
 }
 
+// Whether a kernel that computes a tile and stores it, in turns, had better stream it. To cores of
+// Intel a streamed line is a fill buffer taken until memory has it, and the next tile's loads wait:
+// lines that are fetched while the tile before is computed, and then stored to, are faster (first
+// layer of VGG, 51 MB, two threads of Cascade Lake: 5.3 -> 3.9 ms; 26 MB of a 1x1 convolution 4.9 ->
+// 3.6). Zen 5: 2.2 ms fetched by the stores themselves, 1.5 streamed.
+FASTCONV_INLINE bool streams_tiles() {
+#if defined(__x86_64__)
+  return !__builtin_cpu_is("intel");
+#else
+  return true;
+#endif
+}
+
 // At the end of a task that streamed: what other threads are told after it, they find done.
 FASTCONV_INLINE void end_stream() {
 #if defined(__SSE2__)
