@@ -11,26 +11,56 @@
 namespace fastconv {
 namespace {
 
-// Where the first output of a tile is in scratch.out, and how far its neighbours are.
-template <class T>
-struct TileOutput {
-  int64_t at, row_step, column_step;
-  TileOutput(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64_t tile,
-             int64_t row_phase, int64_t column_phase, int64_t first) {
-    const TiledAxis<T>&r = plan.row_axis, &c = plan.column_axis;
-    const int64_t row = tile / plan.tile_columns(block), column = tile % plan.tile_columns(block);
-    // Phases that are lanes have an output each at the same place.
-    const int64_t row_out = plan.merged_phases ? 1 : r.out_step;
-    const int64_t column_out = plan.merged_phases ? 1 : c.out_step;
-    const int64_t width = plan.position_width(first);
-    const int64_t pitch = plan.folded ? width : plan.out_columns_of(block) * width;
-    at = (row / r.interleave * r.m * row_out + row % r.interleave + row_phase) * pitch +
-         (column / c.interleave * c.m * column_out + column % c.interleave + column_phase) * width +
-         (plan.merged_phases ? first : 0);
-    row_step = row_out * pitch;
-    column_step = column_out * width;
+// The place of a tile's first output along an axis, of tile after tile of a block: interleaved ones
+// begin beside each other. (A division for each of them would take as long as its transform.)
+struct TilePlace {
+  int64_t interleave, unit;  // tiles side by side; from those to the next
+  int64_t at, rank = 0;
+
+  // Phases that are lanes have an output each at the same place.
+  template <class T>
+  TilePlace(const TiledAxis<T>& axis, bool merged_phases, int64_t phase)
+      : interleave(axis.interleave),
+        unit(axis.m * (merged_phases ? 1 : axis.out_step)),
+        at(phase) {}
+  FASTCONV_INLINE void next() {
+    ++at;
+    if (++rank < interleave) return;
+    rank = 0;
+    at += unit - interleave;
   }
 };
+
+// Where the first output of a tile is in scratch.out, and how far its neighbours are.
+template <class T>
+struct TileOutputs {
+  int64_t first, width, pitch, row_step, column_step;
+  TileOutputs(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64_t first_output)
+      : first(plan.merged_phases ? first_output : 0),
+        width(plan.position_width(first_output)),
+        pitch(plan.folded ? width : plan.out_columns_of(block) * width),
+        row_step(plan.merged_phases ? pitch : plan.row_axis.out_step * pitch),
+        column_step(plan.merged_phases ? width : plan.column_axis.out_step * width) {}
+  int64_t at(const TilePlace& row, const TilePlace& column) const {
+    return row.at * pitch + column.at * width + first;
+  }
+};
+
+// visit(tile, place of its first output) for the tiles of a block, of one phase.
+template <class T, class Visit>
+FASTCONV_INLINE void for_each_tile(const ConvWinogradPlan<T>& plan, const TileBlock& block,
+                                   const TileOutputs<T>& outputs, int64_t row_phase,
+                                   int64_t column_phase, const Visit& visit) {
+  const int64_t tile_rows = plan.tile_rows(block), tile_columns = plan.tile_columns(block);
+  const bool merged = plan.merged_phases;
+  TilePlace row(plan.row_axis, merged, row_phase);
+  int64_t tile = 0;
+  for (int64_t i = 0; i < tile_rows; ++i, row.next()) {
+    TilePlace column(plan.column_axis, merged, column_phase);
+    for (int64_t j = 0; j < tile_columns; ++j, ++tile, column.next())
+      visit(tile, outputs.at(row, column));
+  }
+}
 
 // The steps of one output of one phase in direct summation, of a block of channels.
 template <class T>
@@ -79,10 +109,11 @@ void repair_tiles(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64
       const int64_t first_step = channel / kChannelBlock * taps;
       pack_weight(scratch.packed, op.weight + block.g * op.weight_group_stride, op.weight_stride,
                   axis, op.channels, op.outputs, first, first_step, first_step + taps);
-      for (int64_t tile = 0; tile < plan.tile_count(block); ++tile) {
-        if (!scratch.broken[tile]) continue;
-        const TileOutput<T> to(plan, block, tile, plan.merged_phases ? 0 : of_axis[1],
-                               plan.merged_phases ? 0 : of_axis[2], first);
+      const TileOutputs<T> outputs(plan, block, first);
+      const int64_t row_phase = plan.merged_phases ? 0 : of_axis[1];
+      const int64_t column_phase = plan.merged_phases ? 0 : of_axis[2];
+      for_each_tile(plan, block, outputs, row_phase, column_phase, [&](int64_t tile, int64_t at) {
+        if (!scratch.broken[tile]) return;
         const int64_t tile_row = tile / plan.tile_columns(block);
         const int64_t tile_column = tile % plan.tile_columns(block);
         for (int64_t i = 0; i < r.m; ++i) {
@@ -92,7 +123,7 @@ void repair_tiles(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64
                                                : position(c, tile_column, j);
             const int64_t count =
                 direct_steps(plan, block, axis, depth, row, column, channel, scratch.steps);
-            T* out = scratch.out + to.at + i * to.row_step + j * to.column_step +
+            T* out = scratch.out + at + i * outputs.row_step + j * outputs.column_step +
                      (plan.merged_phases ? phase * op.outputs : 0);
             // (Phases that are lanes are narrower than a vector.)
             const int64_t lanes = plan.merged_phases ? op.outputs : width;
@@ -102,7 +133,7 @@ void repair_tiles(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64
             for (int64_t m = 0; m < lanes; ++m) out[m] = scratch.direct[m];
           }
         }
-      }
+      });
     }
   }
 }

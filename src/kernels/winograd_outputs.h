@@ -13,8 +13,8 @@ namespace {
 // out = A^T sums A for one tile; whether it is finite.
 template <class T>
 FASTCONV_INLINE bool transform_sums(const ConvWinogradPlan<T>& plan, const WinogradGroup& group,
-                                    const T* sums, const TileOutput<T>& to, int64_t width, bool add,
-                                    T* half, T* out) {
+                                    const T* sums, int64_t width, bool add, T* half, T* out,
+                                    int64_t row_step, int64_t column_step) {
   const Transform<T>& rows = plan.row_transform(group);
   const Transform<T>& columns = plan.column_transform(group);
   constexpr int64_t lanes = kLanes<T>;
@@ -28,8 +28,8 @@ FASTCONV_INLINE bool transform_sums(const ConvWinogradPlan<T>& plan, const Winog
       pitch = lanes;
       step = columns.n * lanes;
     }
-    finite &= (add ? columns.add : columns.outputs)(from, pitch, step, out + to.at + v,
-                                                    to.column_step, to.row_step, rows.m);
+    finite &= (add ? columns.add : columns.outputs)(from, pitch, step, out + v, column_step,
+                                                    row_step, rows.m);
   }
   return finite;
 }
@@ -139,13 +139,15 @@ void finish_group(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64
   const bool fetches = index + 1 == plan.group_count && !plan.streams && !plan.merged_phases &&
                        plan.op.out_stride[1] == 1;
   OutputsAhead<T> ahead(outputs, plan.tile_count(block));
-  for (int64_t tile = 0; tile < plan.tile_count(block); ++tile) {
-    if (fetches) ahead.fetch();
-    const TileOutput<T> to(plan, block, tile, group.row_phase, group.column_phase, first);
-    const bool finite =
-        transform_sums(plan, group, sums + tile * width, to, width, add, scratch.half, scratch.out);
-    scratch.broken[tile] |= !finite;
-  }
+  const TileOutputs<T> to(plan, block, first);
+  for_each_tile(plan, block, to, group.row_phase, group.column_phase,
+                [&](int64_t tile, int64_t at) {
+                  if (fetches) ahead.fetch();
+                  const bool finite =
+                      transform_sums(plan, group, sums + tile * width, width, add, scratch.half,
+                                     scratch.out + at, to.row_step, to.column_step);
+                  scratch.broken[tile] |= !finite;
+                });
 }
 
 template <class T>
