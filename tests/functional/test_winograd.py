@@ -32,6 +32,7 @@ PROBLEMS = {
     "3x3 stride 2": cases.conv(2, 40, (43, 46), 64, 3, stride=2, padding=1),
     "5x5 stride 2": cases.conv(2, 17, (18, 21), 33, 5, stride=2, padding=2),
     "7x7 stride 2, colours": cases.conv(2, 3, (30, 33), 40, 7, stride=2, padding=3),
+    "7x7 stride 2, six channels": cases.conv(2, 6, (30, 33), 40, 7, stride=2, padding=3),
     "11x11 stride 4, colours": cases.conv(1, 3, (59, 63), 48, 11, stride=4, padding=2),
     "8x8 stride 4": cases.conv(1, 18, (56, 52), 32, 8, stride=4),
     "5x3 stride 3, 1": cases.conv(1, 16, (31, 19), 32, (5, 3), stride=(3, 1), padding=1),
@@ -72,7 +73,9 @@ def compute(case, computation, x, w, dy):
 
 
 def is_fast(case, computation):
-    """The gradient of a strided depth is summed directly."""
+    """The gradients of a strided depth, and of filters of few channels, are summed directly."""
+    if computation == "backward_weight" and case.weight_shape[1] < 6:
+        return case.stride[-1] >= 4
     return computation != "backward_input" or case.nd < 3 or case.stride[0] == 1
 
 
@@ -122,6 +125,7 @@ COVERS = [
     "3x3 stride 2",
     "5x5 stride 2",
     "7x7 stride 2, colours",
+    "7x7 stride 2, six channels",
     "11x11 stride 4, colours",
     "1-D folded",
     "3-D",
