@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/winograd_direct.h"
+#include "kernels/winograd_tiles.h"
 
 namespace fastconv {
 namespace {
