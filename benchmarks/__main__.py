@@ -220,6 +220,7 @@ def _measure(command: str, options: argparse.Namespace) -> int:
     if command == "networks" and options.docs:
         from . import networks
 
+        options.docs.mkdir(parents=True, exist_ok=True)
         networks.write(result, options.docs)
     return int(_wrong(result))
 
@@ -233,7 +234,9 @@ def _report(options: argparse.Namespace) -> int:
         if section not in _kept(options.json):
             _measure(commands[section], options)
     results = _kept(options.json)
-    report.write(results, options.docs or report.DOCS)
+    docs = options.docs or report.DOCS
+    docs.mkdir(parents=True, exist_ok=True)
+    report.write(results, docs)
     return int(any(_wrong(results[section]) for section in report.SECTIONS))
 
 
