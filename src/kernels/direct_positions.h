@@ -83,6 +83,7 @@ void run_block(const PositionsPlan<T>& plan, const Phase& phase, const Axis* pac
   const int64_t out_row = op.out_stride[3] * phase.axis[1].out_step;
   const bool finishes =
       out.position == 1 && op.residual == nullptr && finishes_in_registers(op.activation.kind);
+  const bool streams = out.streams && streams_tiles();
   // The sizes of chunks differ by one at most, and fewer outputs have all the tiles of more.
   const Tiling chunks(op.outputs, kMaxOutputs);
   const PositionsTable<T>& kernels = kPositionsKernels<T>;
@@ -100,7 +101,6 @@ void run_block(const PositionsPlan<T>& plan, const Phase& phase, const Axis* pac
         const int64_t at = begin * kLanes<T>;
         const int64_t positions = min(at + width * kLanes<T>, block.columns) - at;
         T* to = out.data + first * out.channel + row * out_row + at * out.position;
-        const bool streams = out.streams && streams_tiles();
         const bool row_goes_on = begin + width < vecs;
         const T* next = row_goes_on ? to + width * kLanes<T> : to - at + rows * out_row;
         const PositionsFinish<T> finish = {finishes ? to : nullptr,

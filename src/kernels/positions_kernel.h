@@ -7,6 +7,10 @@
 // The operands change sides: a row of the packed planar patch is the vector operand, one
 // unaligned load a tap and channel, and the filters are broadcast. A row of 56 columns wastes half
 // a vector in four.
+//
+// Sums are short here, and a tile's outputs many: their lines are fetched while the tile before is
+// computed (first layer of VGG, planar, two threads of Cascade Lake: 5.5 -> 4.2 ms; of MNIST, data
+// in memory: 0.92 -> 0.83).
 #pragma once
 
 #include "simd/partial.h"
@@ -106,8 +110,7 @@ class TileAhead {
 
  private:
   const T* line_;
-  int64_t row_,
-      channel_;  // from a row to the next, and from an output's last row to the next's first
+  int64_t row_, channel_;  // from a row to the next; to the next output, from its last row
   int64_t left_, v_ = 0, r_ = 0;
 };
 
