@@ -12,9 +12,10 @@
 //   filter [xi][k][width]         winograd_filter.h: the vector operand
 //   sums   [xi][tile][width]      then A^T . A, and store_tile to any layout
 //
-// Many tiles: all filters are transformed once, and a task takes a block of tiles. Few tiles,
-// many filters (14x14 and less): all data is transformed once, and a task takes a panel,
-// whose filters it transforms on the way (winograd_product.h).
+// Many tiles: all filters are transformed once, and a task takes a block of tiles (whose data, if a
+// cover has several families of transforms, may be those of one at a time). Few tiles, many filters
+// (14x14 and less): all data is transformed once, and a task takes a panel, whose filters it
+// transforms on the way (winograd_product.h).
 //
 // Non-finite numbers: the transforms mix the inputs of a tile, so that one infinity would make
 // NaN of all its outputs. A tile with any result that is not finite is computed again by
@@ -52,6 +53,22 @@ void transform_filters(const ConvWinogradPlan<T>& plan, char* workspace, int thr
   });
 }
 
+// A panel's outputs of a block at one depth, as far as family `only` sums them, or whole if that is
+// negative.
+template <class T>
+void multiply_panel(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64_t depth,
+                    int64_t panel, int only, const T* filters, const WinogradScratch<T>& scratch) {
+  const int64_t first = panel * kPanel<T>;
+  const int64_t width = panel_width(plan.outputs, first, kLanes<T>);
+  const T* filter = filters + (block.g * plan.panels + panel) * plan.filters.size;
+  for (int i = 0; i < plan.group_count; ++i) {
+    if (only >= 0 && plan.family(plan.groups[i]) != only) continue;
+    multiply_tiles(plan, i, depth, plan.tile_count(block), width, scratch.own, filter,
+                   scratch.steps, scratch.sums);
+    finish_group(plan, block, depth, i, first, scratch.sums, scratch);
+  }
+}
+
 // Filters transformed beforehand: a task transforms the data of a block for all panels.
 template <class T>
 void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threads,
@@ -64,17 +81,36 @@ void run_tile_blocks(const ConvWinogradPlan<T>& plan, char* workspace, int threa
     for (int64_t depth = 0; depth < block.depths; ++depth) {
       clear_broken(plan, block, scratch);
       for (int64_t panel = 0; panel < plan.panels; ++panel) {
-        const int64_t first = panel * kPanel<T>;
-        const int64_t width = panel_width(plan.outputs, first, kLanes<T>);
-        const T* filter = filters + (block.g * plan.panels + panel) * plan.filters.size;
-        for (int i = 0; i < plan.group_count; ++i) {
-          multiply_tiles(plan, i, depth, plan.tile_count(block), width, scratch.own, filter,
-                         scratch.steps, scratch.sums);
-          finish_group(plan, block, depth, i, first, scratch.sums, scratch);
-        }
+        multiply_panel(plan, block, depth, panel, -1, filters, scratch);
         if (plan.merged_phases && panel + 1 < plan.panels) continue;
-        finish_outputs(plan, block, depth, plan.merged_phases ? 0 : first, scratch);
+        finish_outputs(plan, block, depth, plan.merged_phases ? 0 : panel * kPanel<T>, scratch);
         clear_broken(plan, block, scratch);
+      }
+    }
+  });
+}
+
+// The same where the data of all families are more than L2 holds: those of one are transformed and
+// multiplied with all panels before the next, whose sums are added to outputs in scratch. (8, 128,
+// 56, 128) 3x3 stride 2, two threads of Cascade Lake, forward and backward_input: 7.7 -> 7.3 and
+// 8.8 -> 7.7 ms.
+template <class T>
+void run_families(const ConvWinogradPlan<T>& plan, char* workspace, int threads, const T* filters) {
+  parallel_for(plan.op.groups * plan.blocks, threads, [&](int64_t task, int worker) {
+    const WinogradScratch<T> scratch(plan, workspace, worker);
+    const TileBlock block = plan.block(task / plan.blocks, task % plan.blocks);
+    const int64_t kept = block.depths * plan.panels;
+    for (int64_t i = 0; i < kept; ++i) clear_broken(plan, block, scratch.of_panel(plan, i));
+    pack_tiles(plan, block, plan.all_planes(), scratch.patch);
+    for (int family = 0; family < plan.families(); ++family) {
+      transform_data(plan, block, plan.all_planes(), scratch.patch, 0, scratch.strip, scratch.own,
+                     family);
+      for (int64_t i = 0; i < kept; ++i) {
+        const WinogradScratch<T> outputs = scratch.of_panel(plan, i);
+        const int64_t depth = i / plan.panels, panel = i % plan.panels;
+        multiply_panel(plan, block, depth, panel, family, filters, outputs);
+        if (family + 1 == plan.families())
+          finish_outputs(plan, block, depth, panel * kPanel<T>, outputs);
       }
     }
   });
@@ -136,7 +172,10 @@ void run_winograd(const ConvArgs<T>& args, bool backward, const WinogradCover& c
     transform_filters(plan, workspace, threads, taps, transformed);
     filters = transformed;
   }
-  run_tile_blocks(plan, workspace, threads, filters);
+  if (plan.by_family)
+    run_families(plan, workspace, threads, filters);
+  else
+    run_tile_blocks(plan, workspace, threads, filters);
 }
 
 template <class T>

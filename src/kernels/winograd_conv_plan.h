@@ -37,6 +37,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
   using WinogradPlan<T>::op;
   using WinogradPlan<T>::row_axis;
   using WinogradPlan<T>::column_axis;
+  using WinogradPlan<T>::by_family;
   bool data_resident;
   bool prefers_taps;  // of packed filters
   bool transforms_filters;
@@ -45,6 +46,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
   // Channels whose filters are transformed before they are multiplied; elements of their taps and
   // of a row of their filters.
   int64_t own_channels, own_taps, row_filters;
+  int64_t kept;  // panels (of all depths) whose outputs wait for another family's sums
   int64_t out_size, row_size, sums_pitch, group_sums, sums_size, steps;
   size_t filter_at, data_at, worker_at, worker_bytes, total_bytes;
 
@@ -60,6 +62,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
                     all_tiles * op.groups * this->most_values() * row_axis.window_count *
                             column_axis.window_count * this->channel_blocks * kLaneBlock * item <=
                         kResidentDataBytes;
+    by_family = !data_resident && this->families() > 1 && this->tiles_in_cache() < kLeastBlockTiles;
     if (data_resident)
       this->take_images();
     else
@@ -84,6 +87,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     sums_size = group_sums * (data_resident ? this->group_count : 1);
     const TileBlock largest = {0, 0, 0, this->depths, 0, 0, this->rows, this->columns};
     out_size = round_up(out_rows_of(largest) * out_columns_of(largest) * position_width(0), 16);
+    kept = by_family ? this->panels * this->depths : 1;
     row_size = this->merged_phases
                    ? round_up(out_columns_of(largest) * column_axis.phases * op.outputs, 16) +
                          2 * kPanel<T>
@@ -102,7 +106,7 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     worker_at = regions.end;
     worker_bytes = static_cast<size_t>(
         round_up(scratch_size() * item, 64) +
-        round_up(steps * static_cast<int64_t>(sizeof(BatchStep)) + this->tiles, 64));
+        round_up(steps * static_cast<int64_t>(sizeof(BatchStep)) + kept * this->tiles, 64));
     const int64_t tasks = op.groups * max(this->panels, this->blocks);
     total_bytes = worker_at + worker_bytes * static_cast<size_t>(min(args.exec.threads, tasks));
   }
@@ -139,8 +143,9 @@ struct ConvWinogradPlan : WinogradPlan<T> {
     return own_taps + row_filters;
   }
   int64_t scratch_size() const {
-    return round_up(this->patch_size, 16) + this->strip_size() + own_size() + sums_size + out_size +
-           taps_scratch(*this) + row_size + 3 * kPanel<T> + kMostValues * kMostValues * kLanes<T>;
+    return round_up(this->patch_size, 16) + this->strip_size() + own_size() + sums_size +
+           kept * out_size + taps_scratch(*this) + row_size + 3 * kPanel<T> +
+           kMostValues * kMostValues * kLanes<T>;
   }
 
   // Outputs in scratch, [row][column][width]: those of a panel, or of all panels where phases
@@ -172,7 +177,7 @@ struct WinogradScratch {
     own = strip + plan.strip_size();
     sums = own + plan.own_size();
     out = sums + plan.sums_size;
-    packed = out + plan.out_size;
+    packed = out + plan.kept * plan.out_size;
     row = packed + taps_scratch(plan);
     bias = row + plan.row_size;
     direct = bias + kPanel<T>;
@@ -180,6 +185,13 @@ struct WinogradScratch {
     steps = reinterpret_cast<BatchStep*>(
         begin + round_up(plan.scratch_size() * static_cast<int64_t>(sizeof(T)), 64));
     broken = reinterpret_cast<bool*>(steps + plan.steps);
+  }
+  // With the outputs of one of the panels that are kept.
+  WinogradScratch of_panel(const ConvWinogradPlan<T>& plan, int64_t panel) const {
+    WinogradScratch scratch = *this;
+    scratch.out += panel * plan.out_size;
+    scratch.broken += panel * plan.tiles;
+    return scratch;
   }
 };
 

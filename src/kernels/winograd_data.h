@@ -83,10 +83,11 @@ void pack_tiles(const WinogradPlan<T>& plan, const TileBlock& block, PlaneRange 
 }
 
 // data = B^T d B for the block's tiles, from tile `first` of those side by side on, and the planes
-// of `range`. `strip` has room for the values of one row of tiles.
+// of `range`: of family `only`, or of all if that is negative. `strip` has room for the values of one
+// row of tiles.
 template <class T>
 void transform_data(const WinogradPlan<T>& plan, const TileBlock& block, PlaneRange range,
-                    const T* patch, int64_t first, T* strip, T* data) {
+                    const T* patch, int64_t first, T* strip, T* data, int only = -1) {
   const TiledAxis<T>&r = plan.row_axis, &c = plan.column_axis;
   const int64_t slices = plan.depth.taps + block.depths - 1;
   const int64_t length = plan.folded ? (c.reach + 1) * plan.unit : plan.row_pitch;
@@ -94,6 +95,7 @@ void transform_data(const WinogradPlan<T>& plan, const TileBlock& block, PlaneRa
     for (int64_t plane = range.begin; plane < range.end; ++plane) {
       for (int wr = 0; wr < r.window_count; ++wr) {
         const Window<T>& row_window = r.windows[wr];
+        if (only >= 0 && row_window.kind != only / c.kinds) continue;
         const int64_t n = row_window.transform->n;
         const T* rows = patch + plane * plan.plane + slice * plan.slice_pitch +
                         (row_window.offset - r.lowest) * plan.row_input();
@@ -109,6 +111,7 @@ void transform_data(const WinogradPlan<T>& plan, const TileBlock& block, PlaneRa
           }
           for (int wc = 0; wc < c.window_count; ++wc) {
             const Window<T>& window = c.windows[wc];
+            if (only >= 0 && window.kind != only % c.kinds) continue;
             const int kinds[2] = {row_window.kind, window.kind};
             const int64_t xi_pitch = plan.data_pitch[kinds[0]][kinds[1]];
             const int64_t source = row_window.rank * c.windows_of[window.kind] + window.rank;

@@ -134,8 +134,7 @@ void finish_group(const ConvWinogradPlan<T>& plan, const TileBlock& block, int64
                   int64_t first, const T* sums, const WinogradScratch<T>& scratch) {
   const WinogradGroup& group = plan.groups[index];
   const int64_t width = panel_width(plan.outputs, first, kLanes<T>);
-  const bool add = index > 0 && plan.groups[index - 1].row_phase == group.row_phase &&
-                   plan.groups[index - 1].column_phase == group.column_phase;
+  const bool add = plan.adds(index);
   const BlockOutputs<T> outputs(plan, block, depth, plan.merged_phases ? 0 : first);
   const bool fetches = index + 1 == plan.group_count && !plan.streams && !plan.merged_phases &&
                        plan.op.out_stride[1] == 1;

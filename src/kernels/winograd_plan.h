@@ -68,6 +68,7 @@ struct WinogradPlan {
   TiledAxis<T> row_axis, column_axis;
   Axis depth;
   bool folded, merged_columns, merged_phases, backward, streams;
+  bool by_family;                       // data are those of one family at a time
   int64_t lanes, channel_blocks, unit;  // of a term; elements of a column in the patch
   int64_t outputs;                      // lanes of the sums: channels, or phases of channels
   int64_t panels;
@@ -91,7 +92,8 @@ struct WinogradPlan {
         folded(cover.folded),
         merged_columns(cover.merged_columns),
         merged_phases(cover.merged_phases),
-        backward(is_backward) {
+        backward(is_backward),
+        by_family(false) {
     depth = backward ? backward_axis(p, 0, 0) : forward_axis(p, 0);
     const TiledAxis<T>&r = row_axis, &c = column_axis;
     lanes = op.channels * column_runs();
@@ -135,6 +137,16 @@ struct WinogradPlan {
   int64_t values(const WinogradGroup& group) const {
     return values(group.row_kind, group.column_kind);
   }
+  // Whether an earlier group has the same outputs.
+  bool adds(int index) const {
+    return index > 0 && groups[index - 1].row_phase == groups[index].row_phase &&
+           groups[index - 1].column_phase == groups[index].column_phase;
+  }
+  // Those of one row transform and one column transform.
+  int families() const { return row_axis.kinds * column_axis.kinds; }
+  int family(const WinogradGroup& group) const {
+    return group.row_kind * column_axis.kinds + group.column_kind;
+  }
   // Products of an entry of the sums.
   int64_t k(const WinogradGroup& group) const { return depth.taps * group.terms * lanes; }
   int64_t all_taps() const { return p.kernel[0] * p.kernel[1] * p.kernel[2]; }
@@ -142,7 +154,7 @@ struct WinogradPlan {
   LaneRange piece_at(int64_t lane) const { return {lane, min(lane + piece, lanes)}; }
   int64_t most_values() const {
     int64_t most = 0;
-    for (int i = 0; i < row_axis.kinds * column_axis.kinds; ++i)
+    for (int i = 0; i < families(); ++i)
       most = max(most, values(i / column_axis.kinds, i % column_axis.kinds));
     return most;
   }
@@ -198,12 +210,13 @@ struct WinogradPlan {
     // Vectors of few channels are read beyond the last of them.
     patch_size = plane * all_planes().end + channel_blocks * kLaneBlock;
     data_size = 0;
-    for (int i = 0; i < r.kinds * c.kinds; ++i) {
+    for (int i = 0; i < families(); ++i) {
       const int row = i / c.kinds, column = i % c.kinds;
-      family_at[row][column] = data_size;
+      family_at[row][column] = by_family ? 0 : data_size;
       data_pitch[row][column] =
           odd_lines<T>(slices * windows(row, column) * channel_blocks * tiles * kLaneBlock);
-      data_size += values(row, column) * data_pitch[row][column];
+      data_size =
+          max(data_size, family_at[row][column] + values(row, column) * data_pitch[row][column]);
     }
   }
   PlaneRange all_planes() const { return {0, ceil_div(op.channels, unit)}; }
@@ -218,16 +231,20 @@ struct WinogradPlan {
     return most * strip_pitch();
   }
 
-  // Tiles of a block: those whose data stay in L2, unless that is too few.
-  int64_t block_tiles() const {
+  // Tiles whose data stay in L2, and how many a block has: those, unless it is too few.
+  int64_t tiles_in_cache() const {
     int64_t values_of_tile = 0;
-    for (int i = 0; i < row_axis.kinds * column_axis.kinds; ++i) {
+    for (int i = 0; i < families(); ++i) {
       const int row = i / column_axis.kinds, column = i % column_axis.kinds;
-      values_of_tile += values(row, column) * windows(row, column);
+      const int64_t of_family = values(row, column) * windows(row, column);
+      values_of_tile = by_family ? max(values_of_tile, of_family) : values_of_tile + of_family;
     }
     const int64_t of_tile = values_of_tile * depth.taps * channel_blocks * kLaneBlock;
-    const int64_t tiles_in_cache = kBlockDataBytes / (of_tile * int64_t{sizeof(T)});
-    return tiles_in_cache < kLeastBlockTiles ? kBlockTiles : min(tiles_in_cache, kBlockTiles);
+    return kBlockDataBytes / (of_tile * int64_t{sizeof(T)});
+  }
+  int64_t block_tiles() const {
+    const int64_t most = tiles_in_cache();
+    return most < kLeastBlockTiles ? kBlockTiles : min(most, kBlockTiles);
   }
   // Blocks of about block_tiles() tiles, and enough of them for `tasks`.
   void cut_blocks(int64_t tasks) {

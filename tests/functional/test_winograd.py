@@ -30,6 +30,7 @@ PROBLEMS = {
     "2x2": cases.conv(1, 40, (12, 12), 64, 2),
     "7x7 in pieces": cases.conv(1, 16, (17, 15), 32, 7, padding=3),
     "3x3 stride 2": cases.conv(2, 40, (43, 46), 64, 3, stride=2, padding=1),
+    "3x3 stride 2, many channels": cases.conv(3, 104, (43, 46), 96, 3, stride=2, padding=1),
     "5x5 stride 2": cases.conv(2, 17, (18, 21), 33, 5, stride=2, padding=2),
     "7x7 stride 2, colours": cases.conv(2, 3, (30, 33), 40, 7, stride=2, padding=3),
     "7x7 stride 2, six channels": cases.conv(2, 6, (30, 33), 40, 7, stride=2, padding=3),
@@ -47,6 +48,7 @@ PROBLEMS = {
     "1-D dilation": cases.conv(1, 64, (400,), 64, 2, dilation=8),
     "1-D stride": cases.conv(1, 32, (101,), 48, 7, stride=2, padding=3),
     "3-D": cases.conv(1, 17, (7, 9, 10), 33, 3, padding=1),
+    "3-D stride in the plane": cases.conv(1, 64, (6, 31, 31), 64, 3, stride=(1, 2, 2), padding=1),
     "3-D stride in depth": cases.conv(2, 16, (9, 8, 11), 32, 3, stride=(2, 1, 1), padding=1),
 }
 pytestmark = pytest.mark.parametrize("isa", FAST, indirect=True)
