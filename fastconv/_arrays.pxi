@@ -171,6 +171,24 @@ cdef bint memory_order(int *axes, int ndim, const fastconv_tensor *like, bint ex
     return permuted
 
 
+# What decides how a convolution reads packed filters; `choices` counts the changes of measured
+# choices by `set_choice`.
+cdef struct PackedCall:
+    int32_t computation
+    int32_t precision
+    const char *isa
+    int64_t choices
+    int64_t[5] input
+    int64_t[5] input_strides
+    int64_t[5] output
+    int64_t[5] output_strides
+    fastconv_conv_params params
+
+cdef int64_t choices = 0
+cdef enum:
+    MOST_PLANS = 256
+
+
 @cython.final
 cdef class PackedWeight:
     """Filters that are packed once for each way in which convolutions read them.
@@ -210,8 +228,9 @@ cdef class PackedWeight:
     144.0
     """
 
-    # The array and its packed forms by key, replaced together: a call that has begun packs the
-    # array that it reads, into the forms of that array.
+    # The array, its packed forms by key, and the algorithm and the form of calls by all that these
+    # depend on. Replaced together: a call that has begun packs the array that it reads, into the
+    # forms of that array.
     cdef tuple state
 
     def __init__(self, weight):
@@ -224,7 +243,7 @@ cdef class PackedWeight:
         if not PyObject_CheckBuffer(weight):
             weight = as_array(weight, "weight", False)
         with cython.critical_section(self):
-            self.state = (weight, {})
+            self.state = (weight, {}, {})
 
     def invalidate(self):
         """Forget the packed forms, because the values of the array have changed."""
@@ -342,30 +361,51 @@ cdef class _Call:
     cdef int use_packed(self, fastconv_conv_computation computation, const fastconv_tensor *y,
                         const fastconv_tensor *x, const fastconv_tensor *w,
                         const fastconv_conv_params *params) except -1:
-        """Let the call read packed filters; pack them if it is the first to need that form."""
+        """Let the call read packed filters; pack them if it is the first to need that form.
+
+        A call like an earlier one is told what that found out, which takes longer than a small
+        image: 3 of 13 us.
+        """
         cdef fastconv_conv_plan_info info
-        cdef dict forms = self.packed[1]
+        cdef dict forms = self.packed[1], plans = self.packed[2]
         cdef _Memory block
+        cdef PackedCall like
         if x.shape[0] == 0:
             return 0  # nothing is computed, and an empty array has no layout
-        info.struct_size = sizeof(info)
-        if fastconv_conv_plan(&info, computation, y, x, w, params, &self.context) != FASTCONV_OK:
-            return 0  # the call will say so, in its own terms
-        if info.packed_size == 0:
-            return 0
-        block = forms.get(info.packed_key)
+        memset(&like, 0, sizeof(like))
+        like.computation, like.precision = computation, self.context.precision
+        like.isa, like.choices = fastconv_isa(), choices
+        memcpy(like.input, x.shape, sizeof(like.input))
+        memcpy(like.input_strides, x.strides, sizeof(like.input_strides))
+        memcpy(like.output, y.shape, sizeof(like.output))
+        memcpy(like.output_strides, y.strides, sizeof(like.output_strides))
+        like.params = params[0]
+        key = (<const char *> &like)[:sizeof(like)]
+        known = plans.get(key)
+        if known is None:
+            info.struct_size = sizeof(info)
+            if fastconv_conv_plan(
+                    &info, computation, y, x, w, params, &self.context) != FASTCONV_OK:
+                return 0  # the call will say so, in its own terms
+            block = forms.get(info.packed_key) if info.packed_size > 0 else None
+            if block is None and info.packed_size > 0:
+                block = _Memory.__new__(_Memory)
+                block.size = info.packed_size
+                check(fastconv_alloc(&block.data, block.size))
+                with nogil:
+                    check(fastconv_conv_pack_weight(block.data, block.size, computation, y, x, w,
+                                                    params, &self.context))
+                block = forms.setdefault(info.packed_key, block)
+            if len(plans) >= MOST_PLANS:
+                plans.clear()
+            known = plans[key] = (info.algorithm, block)
+        block = known[1]
         if block is None:
-            block = _Memory.__new__(_Memory)
-            block.size = info.packed_size
-            check(fastconv_alloc(&block.data, block.size))
-            with nogil:
-                check(fastconv_conv_pack_weight(block.data, block.size, computation, y, x, w,
-                                                params, &self.context))
-            block = forms.setdefault(info.packed_key, block)
+            return 0
         self.filters = block
         self.context.packed_weight = block.data
         self.context.packed_weight_size = block.size
-        self.context.algorithm = info.algorithm
+        self.context.algorithm = known[0]
         return 0
 
     cdef fastconv_tensor *output(self, object out, int dtype, int ndim, const int64_t *shape,

@@ -257,8 +257,12 @@ def conv_algorithms():
 
 
 def set_choice(problem_key, algorithm):
+    global choices
+    choices += 1
     check(fastconv_conv_set_choice(problem_key, as_int(algorithm, "algorithm")))
 
 
 def clear_choices():
+    global choices
+    choices += 1
     fastconv_conv_clear_choices()

@@ -19,7 +19,7 @@ from cpython.buffer cimport (
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_SetName
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint64_t, uintptr_t
 from libc.stdlib cimport llabs
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from fastconv._arguments cimport *
 from fastconv._capi cimport *

@@ -23,7 +23,7 @@
 // 24.7; (8, 128, 56, 128) stride 2: 9.2, 8.0, 7.4.
 #pragma once
 
-#include "simd/vec.h"
+#include "kernels/integers.h"
 
 namespace fastconv {
 namespace {
@@ -123,8 +123,8 @@ constexpr MicroKernelTable<T> kMicroKernels = make_micro_kernels<T, kRow>();
 struct Tiling {
   int64_t tiles, size, rest;
   FASTCONV_INLINE explicit Tiling(int64_t positions, int64_t most = kMaxRows)
-      : tiles((positions + most - 1) / most),
-        size(tiles > 0 ? positions / tiles : 0),
+      : tiles(ceil_div(positions, most)),
+        size(tiles > 0 ? divide(positions, tiles).quotient : 0),
         rest(positions - tiles * size) {}
   FASTCONV_INLINE int64_t most() const { return size + (rest > 0); }
 
@@ -145,13 +145,6 @@ struct Tiling {
 FASTCONV_INLINE int64_t panel_width(int64_t outputs, int64_t first, int64_t lanes) {
   return outputs - first > lanes ? kMaxVecs * lanes : lanes;
 }
-
-FASTCONV_INLINE int64_t round_up(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-FASTCONV_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-FASTCONV_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
-FASTCONV_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 
 }  // namespace
 }  // namespace fastconv

@@ -118,16 +118,15 @@ struct Blocking {
 
   Block block(const Phase& phase, int64_t index) const {
     Block b;
-    const int64_t column_block = index % column_blocks;
-    index /= column_blocks;
-    const int64_t row_block = index % row_blocks;
-    index /= row_blocks;
-    b.od = index % depth;
-    index /= depth;
-    b.g = index % op.groups;
-    b.n = index / op.groups;
-    b.oh = row_block * rows;
-    b.ow = column_block * columns;
+    const Division column = divide(index, column_blocks);
+    const Division row = divide(column.quotient, row_blocks);
+    const Division slice = divide(row.quotient, depth);
+    const Division image = divide(slice.quotient, op.groups);
+    b.n = image.quotient;
+    b.g = image.remainder;
+    b.od = slice.remainder;
+    b.oh = row.remainder * rows;
+    b.ow = column.remainder * columns;
     b.rows = min(rows, phase.axis[1].out - b.oh);
     b.columns = min(columns, phase.axis[2].out - b.ow);
     if (b.od >= phase.axis[0].out || b.columns < 1) b.rows = 0;  // a shorter phase

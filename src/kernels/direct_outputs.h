@@ -28,8 +28,10 @@ template <class From, class T>
 void pack_panels(const OutputsPlan<T>& plan, const Phase* phases, T* weights, int threads) {
   const int64_t groups = plan.op.groups;
   parallel_for(plan.all_phases * groups * plan.panels, threads, [&](int64_t task, int) {
-    const Phase& phase = phases[task / plan.panels / groups];
-    const int64_t g = task / plan.panels % groups, first = task % plan.panels * kPanel<T>;
+    const Division of_panel = divide(task, plan.panels),
+                   of_phase = divide(of_panel.quotient, groups);
+    const Phase& phase = phases[of_phase.quotient];
+    const int64_t g = of_phase.remainder, first = of_panel.remainder * kPanel<T>;
     From::pack_weights(plan, phase, g, first, 0, From::units(plan, phase),
                        weights + plan.filters_at(phase, g, first));
   });
@@ -42,17 +44,20 @@ void run_blocks(const OutputsPlan<T>& plan, const Phase* phases, const T* bias_l
                 const T* weights, char* workers, int threads) {
   parallel_for(
       plan.all_phases * plan.blocks * plan.panel_chunks, threads, [&](int64_t task, int worker) {
-        const int64_t chunk = task % plan.panel_chunks;
-        const int64_t index = task / plan.panel_chunks;
-        const Phase& phase = phases[index / plan.blocks];
-        const Block block = plan.block(phase, index % plan.blocks);
+        const Division of_chunk = divide(task, plan.panel_chunks);
+        const Division of_phase = divide(of_chunk.quotient, plan.blocks);
+        const Phase& phase = phases[of_phase.quotient];
+        const Block block = plan.block(phase, of_phase.remainder);
         if (block.rows < 1) return;
         T* patch = reinterpret_cast<T*>(workers + static_cast<size_t>(worker) * plan.worker_bytes);
         T* tile = patch + plan.patch_size;
         void* steps = tile + plan.tile_size;
         const BlockInput<T> input = From::pack_input(plan, phase, block, patch);
-        const int64_t begin = plan.panels * chunk / plan.panel_chunks;
-        const int64_t end = plan.panels * (chunk + 1) / plan.panel_chunks;
+        const auto chunk_at = [&](int64_t chunk) {
+          return divide(plan.panels * chunk, plan.panel_chunks).quotient;
+        };
+        const int64_t begin = chunk_at(of_chunk.remainder);
+        const int64_t end = chunk_at(of_chunk.remainder + 1);
         const int64_t units = From::units(plan, phase);
         if (plan.tiles_outermost) {
           FromRows<T>::run_tiles(plan, phase, block, input,

@@ -148,14 +148,15 @@ void run_positions(const ConvArgs<T>& args, bool backward) {
     T* patch = reinterpret_cast<T*>(workspace + plan.worker_at +
                                     static_cast<size_t>(worker) * plan.worker_bytes);
     int64_t* offsets = reinterpret_cast<int64_t*>(patch + plan.patch_size);
-    const Phase* own = phases + task / plan.blocks;
+    const Division of_patch = divide(task, plan.blocks);
+    const Phase* own = phases + of_patch.quotient;
     const Phase& packed = plan.shares_patch ? plan.whole : *own;
-    const Block all = plan.block(packed, task % plan.blocks);
+    const Block all = plan.block(packed, of_patch.remainder);
     if (all.rows < 1) return;
     const PatchLayout layout(packed.axis, all.rows, all.columns, sizeof(T));
     plan.pack_block(packed, layout, all, patch);
     for (const Phase* end = own + plan.all_phases / patches; own != end; ++own) {
-      const Block block = plan.block(*own, task % plan.blocks);
+      const Block block = plan.block(*own, of_patch.remainder);
       if (block.rows > 0)
         run_block(plan, *own, packed.axis, layout, block, weights, patch, offsets);
     }

@@ -39,9 +39,11 @@ FASTCONV_INLINE int64_t make_row_steps(const RowsLayout& layout, const Axis* axi
   const int64_t first_row = oh * axis[1].step + axis[1].lowest();
   const RowStep* begin = steps;
   for (int64_t k = first; k < last;) {
-    const int64_t index = k / run, at = k % run;
-    const int64_t row = index / runs_a_row, column = index % runs_a_row;
-    const int64_t kd = row / axis[1].taps, kh = row % axis[1].taps;
+    const Division of_run = divide(k, run);
+    const Division of_row = divide(of_run.quotient, runs_a_row);
+    const Division of_slice = divide(of_row.quotient, axis[1].taps);
+    const int64_t kd = of_slice.quotient, kh = of_slice.remainder;
+    const int64_t column = of_row.remainder, at = of_run.remainder;
     const int64_t count = min(run - at, last - k);
     const int64_t id = od * axis[0].step + axis[0].offset(kd);
     const int64_t ih = first_row + kh * axis[1].dilation();
@@ -67,9 +69,11 @@ void pack_row_weight(T* to, const T* weight, const int64_t* stride, const Axis* 
     return (axis[i].first_kernel + tap * axis[i].kernel_step) * stride[i + 2];
   };
   while (first < last) {
-    const int64_t tap = first / channels, c = first % channels;
-    const int64_t kw = tap % axis[2].taps, kh = tap / axis[2].taps % axis[1].taps;
-    const int64_t kd = tap / axis[2].taps / axis[1].taps;
+    const Division of_tap = divide(first, channels);
+    const Division of_row = divide(of_tap.quotient, axis[2].taps);
+    const Division of_slice = divide(of_row.quotient, axis[1].taps);
+    const int64_t kd = of_slice.quotient, kh = of_slice.remainder, kw = of_row.remainder;
+    const int64_t c = of_tap.remainder;
     const int64_t k = min(channels - c, last - first);
     pack_step(
         to, width,

@@ -22,12 +22,42 @@ namespace {
 
 constexpr int64_t kResponseTask = 16384;  // elements
 
-// d^-beta; beta = 3/4, the usual one, is two square roots.
+// d^(-3/4), the usual power, by square roots.
+template <class T>
+FASTCONV_INLINE Vec<T> three_quarters_by_roots(Vec<T> d) {
+  const Vec<T> root = square_root<T>(d);
+  return T{1} / (root * square_root<T>(root));
+}
+
+// The same in float32, 1.9 ulp at most: where d^3 and its inverse are far from overflowing, by two of
+// Halley's steps towards y^-4 = d^3,
+//
+//   r = 1 - d^3 y^4,   y <- y (1 + r / 4 + 5 r^2 / 32),
+//
+// from the bits of d taken for a logarithm (within 4.4 %). A vector's roots and its division keep the
+// one unit that computes them for 64 cycles of Cascade Lake, three times as long.
+FASTCONV_INLINE Vec<float> three_quarters(Vec<float> d) {
+  constexpr uint32_t kGuess = 0x6f150000;  // of the least error, found by trying
+  constexpr float kLeast = 0x1p-40f, kMost = 0x1p40f;
+  const Bits<float> bits = reinterpret_cast<Bits<float>>(d);
+  Vec<float> y = reinterpret_cast<Vec<float>>(kGuess - (bits - (bits >> 2)));
+  const Vec<float> cube = d * d * d;
+  FASTCONV_UNROLL
+  for (int step = 0; step < 2; ++step) {
+    const Vec<float> square = y * y, r = 1.0f - square * square * cube;
+    y += y * r * (r * 0.15625f + 0.25f);
+  }
+  const auto near = (d > kLeast) & (d < kMost);
+  return any<float>(~near) ? near ? y : three_quarters_by_roots<float>(d) : y;
+}
+
 template <class T>
 FASTCONV_INLINE Vec<T> power(Vec<T> d, T beta) {
   if (beta == static_cast<T>(0.75)) {
-    const Vec<T> root = square_root<T>(d);
-    return T{1} / (root * square_root<T>(root));
+    if constexpr (sizeof(T) == sizeof(float))
+      return three_quarters(d);
+    else
+      return three_quarters_by_roots<T>(d);
   }
   const Vec<T> zero = {}, undefined = zero / zero;
   return d > zero ? exp<T>(log<T>(d) * -beta) : d == zero ? T{1} / zero : undefined;

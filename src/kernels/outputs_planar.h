@@ -19,10 +19,11 @@ struct FromPlanar {
   // channels and taps in all, fit the group's share of a cache.
   static int64_t group_end(const OutputsPlan<T>& plan, const Phase& phase, int64_t first,
                            int64_t width, int64_t* k) {
-    const int64_t taps = phase.taps(), count = units(plan, phase);
+    const int64_t count = units(plan, phase), blocks = plan.op.channels / kChannelBlock;
+    const int64_t whole = phase.taps() * blocks, rest = plan.op.channels - blocks * kChannelBlock;
     int64_t end = first;
     for (*k = 0; end < count && *k * width < plan.group_size; ++end)
-      *k += min(kChannelBlock, plan.op.channels - end / taps * kChannelBlock);
+      *k += end < whole ? kChannelBlock : rest;
     return end;
   }
 
@@ -55,10 +56,11 @@ struct FromPlanar {
     const PatchLayout layout(phase.axis, block.rows, block.columns, sizeof(T));
     if (first == last) return;  // a phase may have no taps
     const Axis* axis = phase.axis;
-    const int64_t taps = phase.taps();
-    int64_t c = first / taps * kChannelBlock, kw = first % taps % axis[2].taps;
-    int64_t kh = first % taps / axis[2].taps % axis[1].taps;
-    int64_t kd = first % taps / axis[2].taps / axis[1].taps;
+    const Division of_block = divide(first, phase.taps());
+    const Division of_row = divide(of_block.remainder, axis[2].taps);
+    const Division of_slice = divide(of_row.quotient, axis[1].taps);
+    int64_t kd = of_slice.quotient, kh = of_slice.remainder, kw = of_row.remainder;
+    int64_t c = of_block.quotient * kChannelBlock;
     for (int64_t i = first; i < last; ++i) {
       *steps++ = {c * layout.plane + layout.tap_offset(axis, kd, kh, kw),
                   min(kChannelBlock, plan.op.channels - c)};

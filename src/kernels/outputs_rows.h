@@ -132,7 +132,7 @@ struct FromRows {
     const Tiling tiling(block.columns);
     // Of a whole tile, for each panel.
     const int64_t share =
-        ceil_div(block.columns, tiling.tiles) * input.column * int64_t{sizeof(T)} / plan.panels;
+        divide(tiling.most() * input.column * int64_t{sizeof(T)}, plan.panels).quotient;
     for (int64_t row = 0; row < block.rows; ++row) {
       const T* a = input.data + row * input.row;
       const int64_t count = make_steps(plan, phase, block, row, 0, k, steps);

@@ -70,8 +70,10 @@ inline void pack_run(T* dst, int64_t plane, const T* src, int64_t channels, int6
 
 template <class T>
 inline void zero_run(T* dst, int64_t plane, int64_t channels, int64_t count) {
+  // Vectors, of which the last is partial: a loop over elements is compiled to a call of memset.
   for (int64_t c = 0; c < channels; ++c)
-    for (int64_t i = 0; i < count; ++i) dst[c * plane + i] = T(0);
+    for (int64_t i = 0; i < count; i += kLanes<T>)
+      store_lanes(dst + c * plane + i, Vec<T>{}, min(kLanes<T>, count - i));
 }
 
 // One row: a segment of packed columns after the other, and within it one phase after the

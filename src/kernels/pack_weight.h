@@ -121,8 +121,10 @@ void pack_weight(T* to, const T* weight, const int64_t* weight_stride, const Axi
   const bool transposed = in_order && stride[0] == taps;
   const T* from = weight + first * stride[0];
   for (int64_t step = first_step; step < last_step;) {
-    const int64_t block = step / taps, tap = step % taps;
-    const int64_t c = block * kChannelBlock, block_channels = min(kChannelBlock, channels - c);
+    const Division of_block = divide(step, taps);
+    const int64_t tap = of_block.remainder;
+    const int64_t c = of_block.quotient * kChannelBlock,
+                  block_channels = min(kChannelBlock, channels - c);
     const int64_t whole =
         (contiguous || transposed) && taps > 1 && tap == 0 && step + taps <= last_step;
     const int64_t steps = whole ? taps : 1;
@@ -135,8 +137,9 @@ void pack_weight(T* to, const T* weight, const int64_t* weight_stride, const Axi
       pack_contiguous_block(to, width, from + c * stride[1], stride[0], count, block_channels,
                             taps);
     } else {
-      const int64_t kw = tap % axis[2].taps, kh = tap / axis[2].taps % axis[1].taps;
-      const int64_t kd = tap / axis[2].taps / axis[1].taps;
+      const Division of_row = divide(tap, axis[2].taps);
+      const Division of_slice = divide(of_row.quotient, axis[1].taps);
+      const int64_t kd = of_slice.quotient, kh = of_slice.remainder, kw = of_row.remainder;
       const auto kernel = [&](int i, int64_t t) {
         return (axis[i].first_kernel + t * axis[i].kernel_step) * stride[i + 2];
       };

@@ -288,12 +288,13 @@ struct WinogradPlan {
   TileBlock block(int64_t g, int64_t index) const {
     TileBlock b;
     b.g = g;
-    b.column = index % column_blocks * columns;
-    index /= column_blocks;
-    b.row = index % row_blocks * rows;
-    index /= row_blocks;
-    b.od = index % depth_blocks * depths;
-    b.n = index / depth_blocks;
+    const Division of_row = divide(index, column_blocks);
+    const Division of_slice = divide(of_row.quotient, row_blocks);
+    const Division of_image = divide(of_slice.quotient, depth_blocks);
+    b.column = of_row.remainder * columns;
+    b.row = of_slice.remainder * rows;
+    b.od = of_image.remainder * depths;
+    b.n = of_image.quotient;
     b.rows = min(rows, row_axis.units - b.row);
     b.columns = min(columns, column_axis.units - b.column);
     b.depths = min(depths, depth.out - b.od);

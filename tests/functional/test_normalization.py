@@ -217,6 +217,24 @@ def test_local_response_norm_and_its_gradient(shape, size, isa, dtype, rng):
             near(G.local_response_norm_backward(dview, view, size, alpha, beta, k), dx, 200, eps)
 
 
+def test_local_response_norm_of_extreme_sums(isa, dtype, rng):
+    # Sums near 0, negative or huge leave the range of the steps that take a power of the others.
+    tiny = np.finfo(dtype).tiny
+    x = rng.standard_normal((2, 37, 3, 5)).astype(dtype)
+    for scale in (1.0, 1e-15, 1e-18, 1e12, 1e18, float(np.sqrt(tiny) / 8)):
+        scaled = (x * dtype(scale)).astype(dtype)
+        scaled[0, 5] = x[0, 5]  # beside each other in a vector
+        for k in (0.0, 1.0, -0.25):
+            d = local_response_norm(scaled.astype(np.float64), 3, 3.0, 0.75, k)
+            sure = np.abs(d) > 1e-2 * np.abs(d - k) + 4 * float(tiny)
+            with np.errstate(invalid="ignore"):
+                expected = np.where(d < 0, np.nan, scaled * np.abs(d) ** -0.75)
+            got = F.local_response_norm(scaled, 3, 3.0, 0.75, k)
+            np.testing.assert_allclose(
+                got[sure], expected[sure].astype(dtype), rtol=400 * np.finfo(dtype).eps, atol=0
+            )
+
+
 def test_gradients_against_finite_differences(isa, rng):
     def differences(f, x, dy, step=1e-4):
         result = np.empty_like(x)

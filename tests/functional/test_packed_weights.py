@@ -10,7 +10,7 @@ import pytest
 from bfloat16_problems import BFLOAT16
 from ops import CONV, CONV_INPUT, CONV_TRANSPOSE, FAST
 
-from fastconv import runtime
+from fastconv import _core, plans, runtime
 from fastconv.functional import PackedWeight, conv2d
 from fastconv.grad import conv2d_input
 
@@ -134,6 +134,33 @@ def test_changed_weights_are_packed_again(isa, rng):
     packed.update(other.astype(np.float64))
     wide = x.astype(np.float64)
     assert np.array_equal(conv2d(wide, packed), conv2d(wide, packed.weight))
+
+
+@pytest.mark.parametrize("isa", FAST, indirect=True)
+def test_a_choice_made_after_packing_is_followed(isa, rng):
+    x = rng.standard_normal((1, 32, 20, 20)).astype(np.float32)
+    w = rng.standard_normal((32, 32, 3, 3)).astype(np.float32)
+    packed = PackedWeight(w)
+    fast = conv2d(x, packed, padding=1)
+    with runtime.precision("highest"):
+        direct = conv2d(x, packed, padding=1)
+    key = _core.conv_plan("forward", x, w, 1, 1, 1, 1, None, 0)["problem_key"]
+    _core.set_choice(key, 1)
+    try:
+        np.testing.assert_array_equal(conv2d(x, packed, padding=1), direct)
+        np.testing.assert_array_equal(conv2d(x, w, padding=1), direct)
+    finally:
+        plans.clear_choices()
+    np.testing.assert_array_equal(conv2d(x, packed, padding=1), fast)
+    assert not np.array_equal(fast, direct)
+
+
+def test_calls_of_more_kinds_than_are_remembered(isa, rng):
+    w = rng.standard_normal((4, 3, 3, 3)).astype(np.float32)
+    packed = PackedWeight(w)
+    for columns in (*range(3, 300), 3):
+        x = rng.standard_normal((1, 3, 3, columns)).astype(np.float32)
+        np.testing.assert_array_equal(conv2d(x, packed), conv2d(x, w))
 
 
 def test_wrong_packed_weights_say_what_is_wrong():
