@@ -98,8 +98,7 @@ class Layer:
     @classmethod
     def default_name(cls) -> str:
         """Return the class' name in snake case: MaxPooling2D is max_pooling2d."""
-        words = re.sub(r"([A-Z]+)([A-Z][a-z])|([a-z0-9])([A-Z])", r"\1\3_\2\4", cls.__name__)
-        return re.sub(r"_(\d*D)\b", r"\1", words).lower().strip("_")
+        return _snake_case(cls.__name__)
 
     @property
     def name(self) -> str:
@@ -374,6 +373,12 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{'' if self.built else ', not built'}>"
+
+
+@functools.cache  # the expressions take as long as a small layer
+def _snake_case(name: str) -> str:
+    words = re.sub(r"([A-Z]+)([A-Z][a-z])|([a-z0-9])([A-Z])", r"\1\3_\2\4", name)
+    return re.sub(r"_(\d*D)\b", r"\1", words).lower().strip("_")
 
 
 def _once(build: Callable[[Any, Shape], None]) -> Callable[[Any, Shape], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -186,14 +187,24 @@ def leftovers(
     return notes
 
 
+@functools.cache
+def _channels_first_axes(ndim: int) -> tuple[int, ...]:
+    return 0, ndim - 1, *range(1, ndim - 1)
+
+
+@functools.cache
+def _channels_last_axes(ndim: int) -> tuple[int, ...]:
+    return 0, *range(2, ndim), 1
+
+
 def channels_first(x: Array) -> Array:
     """View (N, spatial..., C) as (N, C, spatial...)."""
-    return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+    return x.transpose(_channels_first_axes(x.ndim))
 
 
 def channels_last(x: Array) -> Array:
     """View (N, C, spatial...) as (N, spatial..., C)."""
-    return x.transpose(0, *range(2, x.ndim), 1)
+    return x.transpose(_channels_last_axes(x.ndim))
 
 
 def room(x: Array, shape: Shape) -> Array | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastconv.layers.base import Layer, LayerOptions
-from fastconv.layers.parameter import Parameter
+from fastconv.layers.parameter import Parameter, last_change
 from fastconv.layers.types import Array, Shape
 from fastconv.summary import summarize
 from fastconv.training import loop, losses, metrics, optimizers
@@ -70,7 +70,7 @@ class Model(Layer):
         self.objectives: list[Objective] = []
         self.stop_training = False
         self.metadata: dict[str, Any] = {}
-        self._prepared: tuple[Any, PreparedModel] | None = None
+        self._prepared: tuple[int, Any, PreparedModel] | None = None
 
     # ---- the layers
 
@@ -256,13 +256,18 @@ class Model(Layer):
         `fastconv.models.prepared`. Whatever hands out a parameter's value for writing marks it
         as changed; writing later, through an array kept from before, does not.
         """
+        change, kept = last_change(), self._prepared
+        if kept is not None and kept[0] == change:
+            return kept[2]
         stamp = _stamp(self)
-        kept = self._prepared
-        if kept is None or kept[0] != stamp:
+        if kept is not None and kept[1] == stamp:
+            prepared = kept[2]
+        else:
             from fastconv.models.prepared import PreparedModel  # which knows all models
 
-            kept = self._prepared = (stamp, PreparedModel(self))
-        return kept[1]
+            prepared = PreparedModel(self)
+        self._prepared = (change, stamp, prepared)
+        return prepared
 
     def fit(
         self,

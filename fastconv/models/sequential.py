@@ -7,6 +7,7 @@ from typing import Any, Self, Unpack
 
 from fastconv.layers.base import Layer, LayerOptions, as_shape
 from fastconv.layers.input import InputLayer
+from fastconv.layers.parameter import note_change
 from fastconv.layers.registry import deserialize_layer, register_layer, serialize_layer
 from fastconv.layers.symbolic import SymbolicTensor
 from fastconv.layers.types import Array, Shape
@@ -85,11 +86,13 @@ class Sequential(Model):
             layer.compute_output_shape(shape)  # refuses what does not fit
             self.built = True
         self._layers.append(layer)
+        note_change()
 
     def pop(self) -> Layer:
         """Take the last layer away and return it."""
         if not self._layers:
             raise ValueError(f"model {self.name!r} has no layers to pop")
+        note_change()
         return self._layers.pop()
 
     def build(self, input_shape: Shape) -> None:
