@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="where results are kept")
     add(
         "--docs",
-        type=Path,
+        type=_folder,
         metavar="FOLDER",
         help="where the pages of report (docs/ by default) and networks go",
     )
@@ -100,6 +100,16 @@ def _names(known: tuple[str, ...]) -> Any:
         return names
 
     return parse
+
+
+def _folder(text: str) -> Path:
+    """Make the folder, before anything is measured for it."""
+    path = Path(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error.strerror}") from error
+    return path
 
 
 # ---- commands: options to results, printed as they come
@@ -220,7 +230,6 @@ def _measure(command: str, options: argparse.Namespace) -> int:
     if command == "networks" and options.docs:
         from . import networks
 
-        options.docs.mkdir(parents=True, exist_ok=True)
         networks.write(result, options.docs)
     return int(_wrong(result))
 
@@ -234,9 +243,7 @@ def _report(options: argparse.Namespace) -> int:
         if section not in _kept(options.json):
             _measure(commands[section], options)
     results = _kept(options.json)
-    docs = options.docs or report.DOCS
-    docs.mkdir(parents=True, exist_ok=True)
-    report.write(results, docs)
+    report.write(results, options.docs or report.DOCS)
     return int(any(_wrong(results[section]) for section in report.SECTIONS))
 
 

@@ -52,4 +52,11 @@ inline double count(const fastconv_tensor& tensor) {
   return elements;
 }
 
+// Multiply-adds of a direct convolution.
+inline double macs(const ConvParams& p) {
+  double result = static_cast<double>(p.n) * p.out_channels * (p.in_channels / p.groups);
+  for (int i = 0; i < kSpatial; ++i) result *= static_cast<double>(p.kernel[i]) * p.out[i];
+  return result;
+}
+
 }  // namespace fastconv

@@ -11,12 +11,6 @@
 namespace fastconv {
 namespace {
 
-double macs(const ConvParams& p) {
-  double result = static_cast<double>(p.n) * p.out_channels * (p.in_channels / p.groups);
-  for (int i = 0; i < kSpatial; ++i) result *= static_cast<double>(p.kernel[i]) * p.out[i];
-  return result;
-}
-
 template <class T>
 using ConvKernel = void (*KernelTable<T>::*)(const ConvArgs<T>&);
 

@@ -11,12 +11,6 @@ namespace {
 // Four times as many multiply-adds a second as in float32.
 constexpr double kByteMacsPerThread = 4 * kMacsPerThread;
 
-double macs(const ConvParams& p) {
-  double result = static_cast<double>(p.n) * p.out_channels * (p.in_channels / p.groups);
-  for (int i = 0; i < kSpatial; ++i) result *= static_cast<double>(p.kernel[i]) * p.out[i];
-  return result;
-}
-
 // How a tensor is quantized, and the names of its two parts.
 struct Quantization {
   const fastconv_quantization* given;

@@ -22,10 +22,6 @@ namespace {
 // 56x56) 1.4, 1.9; 6 (3 channels, 7x7 stride 2, 224x224) 8.9, 12.6; 12 (12 channels, 5x5) 2.8, 2.1;
 // 12 (3 channels, 11x11 stride 4) 8.0, 5.0.
 constexpr int64_t kFewestLanes = 12;
-bool has_lanes(const ConvParams& p, const WinogradCover& cover) {
-  const int64_t runs = cover.merged_columns ? min(p.stride[2], p.kernel[2]) : 1;
-  return p.in_channels / p.groups * runs >= kFewestLanes;
-}
 
 // What computes the problem: by the model, or the algorithm asked for if it applies, else 0.
 template <class T>
@@ -36,9 +32,9 @@ int32_t choose(const ConvArgs<T>& args, WinogradCover* cover) {
   if (is_depthwise(p) && (wanted == kByModel || wanted == kDepthwise)) return kDepthwise;
   if (wanted != kByModel && wanted < kFirstCover) return 0;
   if constexpr (sizeof(T) == sizeof(float)) {
-    const ConvParams own = canonical(p);
-    if (!args.exec.highest_precision && choose_cover<T>(own, false, cover, wanted - kFirstCover) &&
-        (wanted >= kFirstCover || has_lanes(own, *cover)))
+    if (!args.exec.highest_precision &&
+        choose_cover<T>(canonical(p), false, cover, wanted - kFirstCover) &&
+        (wanted >= kFirstCover || cover->lanes >= kFewestLanes))
       return kFirstCover + cover->number;
   }
   return wanted == kByModel ? kDirect : 0;

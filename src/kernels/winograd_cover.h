@@ -88,6 +88,7 @@ struct WinogradCover {
   Runs row_runs, column_runs;
   CoverChoice row, column;
   bool folded, merged_columns, merged_phases;
+  int64_t lanes;  // of a term: channels, or column runs of them
   int64_t out_rows, out_columns;
   double cost, direct_cost;  // of one image and group
   int number;                // of the cover, below 2 * kAxisChoices^2
@@ -118,10 +119,16 @@ bool choose_cover(const ConvParams& p, bool backward, WinogradCover* best, int w
   const double direct =
       (kDirectCost * static_cast<double>(out[1] * out[2]) / phases + kFilterTiles) *
       static_cast<double>(taps * channels) * direct_outputs;
-  *best = {
-      rows,   columns, {}, {}, false, few_channels, few_outputs, out[1], out[2], kMostCost * direct,
-      direct, 0};
-  const double k = static_cast<double>(channels * (few_channels ? columns.count : 1));
+  *best = {};
+  best->row_runs = rows;
+  best->merged_columns = few_channels;
+  best->merged_phases = few_outputs;
+  best->lanes = channels * (few_channels ? columns.count : 1);
+  best->out_rows = out[1];
+  best->out_columns = out[2];
+  best->cost = kMostCost * direct;
+  best->direct_cost = direct;
+  const double k = static_cast<double>(best->lanes);
   const double lanes = static_cast<double>(round_up(static_cast<int64_t>(k), kLaneBlock));
   const double sums = few_outputs ? phases : 1;
   const double vectors = static_cast<double>(
