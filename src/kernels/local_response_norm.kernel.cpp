@@ -29,7 +29,7 @@ FASTCONV_INLINE Vec<T> three_quarters_by_roots(Vec<T> d) {
   return T{1} / (root * square_root<T>(root));
 }
 
-// The same in float32, 1.9 ulp at most: where d^3 and its inverse are far from overflowing, by two of
+// The same in float32, within 1.3e-7: where d^3 and its inverse are far from overflowing, by two of
 // Halley's steps towards y^-4 = d^3,
 //
 //   r = 1 - d^3 y^4,   y <- y (1 + r / 4 + 5 r^2 / 32),
