@@ -37,9 +37,11 @@ FASTCONV_INLINE void average_channels(const Problem& p, const T* x, T* y, const 
   for (int64_t id = depth.begin; id < depth.end; ++id)
     for (int64_t ih = height.begin; ih < height.end; ++ih) {
       const T* tap = x + id * p.x_stride[2] + ih * p.x_stride[3] + width.begin * p.x_stride[4];
+      const bool fetches = is_first_read(p, ih, height.end - 1);
       for (int64_t iw = width.begin; iw < width.end; ++iw, tap += p.x_stride[4]) {
         FASTCONV_UNROLL
-        for (int i = 0; i < kBlock; ++i) __builtin_prefetch(tap + i * L + kAhead / sizeof(T));
+        for (int i = 0; i < kBlock; ++i)
+          if (fetches) __builtin_prefetch(tap + i * L + kChannelsAhead / sizeof(T));
         FASTCONV_UNROLL
         for (int i = 0; i < kBlock; ++i)
           sum[i] += count < L ? load_lanes(tap, 0, count, T{0}) : load(tap + i * L);

@@ -28,10 +28,12 @@ FASTCONV_INLINE bool pool_channels(const Problem& p, const T* x, T* y, Place<kRe
       const T* row = x + (depth.start + kd * p.dilation[0]) * p.x_stride[2] +
                      (height.start + kh * p.dilation[1]) * p.x_stride[3];
       const int64_t name = p.template name_of<kReport>(kd, kh);
+      const bool fetches = is_first_read(p, kh, height.end - 1);
       for (int64_t kw = width.begin; kw < width.end; ++kw) {
         const T* tap = row + (width.start + kw * p.dilation[2]) * p.x_stride[4];
         FASTCONV_UNROLL
-        for (int i = 0; i < kVectors; ++i) __builtin_prefetch(tap + i * L + kAhead / sizeof(T));
+        for (int i = 0; i < kVectors; ++i)
+          if (fetches) __builtin_prefetch(tap + i * L + kChannelsAhead / sizeof(T));
         FASTCONV_UNROLL
         for (int i = 0; i < kVectors; ++i)
           winner[i].meet(count < L ? load_lanes(tap, 0, count, T{0}) : load(tap + i * L),
