@@ -12,7 +12,9 @@ namespace {
 // and storing the tile (56 vectors against 28 multiply-adds a position) does not count much, and
 // short enough that L1 holds it beside the lines of x that a tile reads (1x1, two threads of Cascade
 // Lake, with 64 and 16 KiB: 128 channels to 512 at 28 6.6 -> 5.6 ms, 1024 to 256 at 14 11.4 -> 8.2).
-constexpr int64_t kPanelBytes = 16 << 10;
+// Few channels are few tiles, and a first layer packs the rows under a block for each block.
+constexpr int64_t kPanelBytes = 16 << 10, kFewChannelsPanelBytes = 64 << 10;
+constexpr int64_t kFewChannels = 16;
 // Of what a block reads, where the whole comes from memory: L2 holds one block and the next, which
 // is fetched meanwhile (1x1, 256 channels to 64 at 56: 4.5 -> 3.9 ms, one thread). From L3 it may as
 // well be larger, and the sums are loaded and stored less often (1x1, 480 to 192 at 14: 1.26 -> 1.11).
@@ -53,7 +55,8 @@ struct DirectWeightPlan {
     panel_blocks = ceil_div(panels, panel_block);
     sum_size = panel_block * panel_sums;
 
-    int64_t positions = kPanelBytes / item / kPanel<T>;
+    int64_t positions =
+        (channels < kFewChannels ? kFewChannelsPanelBytes : kPanelBytes) / item / kPanel<T>;
     const int64_t in_size = p.in[0] * p.in[1] * p.in[2], out_size = p.out[0] * p.out[1] * p.out[2];
     if (p.n * (in_size * p.in_channels + out_size * p.out_channels) * item >= kFromMemoryBytes) {
       const int64_t position_bytes =
