@@ -11,7 +11,7 @@ namespace {
 // Positions of a block, through the bytes of one packed panel of y: long enough that loading
 // and storing the tile (56 vectors against 28 multiply-adds a position) does not count much, and
 // short enough that L1 holds it beside the lines of x that a tile reads (1x1, two threads of Cascade
-// Lake, with 64 and 16 KiB: 128 channels to 512 at 28 6.6 -> 5.6 ms, 1024 to 256 at 14 11.4 -> 8.2).
+// Lake, with 64 and 16 KiB: 128 channels to 512 at 28 6.8 -> 5.9 ms, 1024 to 256 at 14 11.4 -> 8.2).
 // Few channels are few tiles, and a first layer packs the rows under a block for each block.
 constexpr int64_t kPanelBytes = 16 << 10, kFewChannelsPanelBytes = 64 << 10;
 constexpr int64_t kFewChannels = 16;
