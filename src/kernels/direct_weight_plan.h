@@ -24,8 +24,8 @@ constexpr int64_t kSumRows = 1024;
 // Sums of all panels of a task.
 constexpr int64_t kSumBytes = 256 << 10;
 // Tasks that keep a machine busy and its cores evenly loaded; and fewer, where positions are cut
-// into pieces that are then not worth their sums, which are written, read and added (512 channels
-// to 128 at 28, 1 MB of sums: 24 tasks 6.2 ms, 12 5.1, 8 5.0; 1024 to 256 at 14: 8.2, 6.9, 6.5).
+// into pieces that are then not worth their sums, which are written, read and added (1024 channels
+// to 256 at 14, 1 MB of sums: 24 tasks 8.2 ms, 12 6.9, 8 6.5; 512 to 128 at 28: 6.2, 5.1, 5.0).
 constexpr int64_t kTasks = 24, kFewestTasks = 8, kPiecePositions = 2048;
 
 template <class T>
